@@ -1,0 +1,208 @@
+// The engine in memory, for the simulator and for tests. The disk outlives the engine: a crash is a dropped engine and a new
+// one on the same disk. Nothing becomes durable by itself: the owner calls `sync` (on its virtual clock), or `syncPartly`
+// while crashing, since a crash may keep any prefix of what was appended. Deterministic; no clock, no input or output.
+import { assert } from "../../shared/assert.ts";
+import type { Incarnation } from "../../shared/ids.ts";
+import { compareKeys } from "../../shared/key-order.ts";
+import type { StoredRecord } from "../../shared/record.ts";
+import { compare, ZERO } from "../../shared/version.ts";
+import type { Version } from "../../shared/version.ts";
+import { applyControl, blankControlState, cloneControlState, slotState } from "./control-state.ts";
+import type { ControlState, Engine, EngineEvents, ListedEntry, LogRecord, SlotSummary } from "./engine.ts";
+import { count, counted, emptyAccount, summaryOf } from "./slot-account.ts";
+
+const EMPTY_SUMMARY: SlotSummary = summaryOf(emptyAccount());
+
+/** Registers of one slot, their summary, and their keys in order (sorted again only when a page is asked for). */
+class MemorySlot {
+  readonly registers = new Map<string, StoredRecord>();
+  readonly #account = emptyAccount();
+  #sorted: string[] | undefined;
+
+  write(key: string, record: StoredRecord, purged: Version): void {
+    const old = this.registers.get(key);
+    if (old) count(this.#account, key, counted(key, old), purged, -1);
+    else this.#sorted = undefined;
+    this.registers.set(key, record);
+    count(this.#account, key, counted(key, record), purged, 1);
+  }
+
+  remove(key: string, purged: Version): void {
+    const old = this.registers.get(key);
+    if (!old) return;
+    this.registers.delete(key);
+    this.#sorted = undefined;
+    count(this.#account, key, counted(key, old), purged, -1);
+  }
+
+  /** Forgets tombstones up to a version, and counts the others as the new purged version wants it. */
+  purge(purgedBefore: Version, upTo: Version): void {
+    for (const [key, record] of this.registers) {
+      if (record.value !== null) continue;
+      if (compare(record.version, upTo) <= 0) this.remove(key, purgedBefore);
+      else this.#recount(key, record, purgedBefore, upTo);
+    }
+  }
+
+  #recount(key: string, record: StoredRecord, purgedBefore: Version, purged: Version): void {
+    const entry = counted(key, record);
+    count(this.#account, key, entry, purgedBefore, -1);
+    count(this.#account, key, entry, purged, 1);
+  }
+
+  page(after: string | undefined, limit: number): ListedEntry[] {
+    this.#sorted ??= [...this.registers.keys()].sort(compareKeys);
+    const start = after === undefined ? 0 : firstAbove(this.#sorted, after);
+    return this.#sorted.slice(start, start + limit).map((key) => {
+      const record = this.registers.get(key);
+      assert(record !== undefined, "a listed key has a register");
+      return { key, record };
+    });
+  }
+
+  summary(): SlotSummary {
+    return summaryOf(this.#account);
+  }
+}
+
+/** Index of the first key above `after` in sorted keys. */
+function firstAbove(sorted: readonly string[], after: string): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (compareKeys(sorted[middle] ?? "", after) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The durable image of a node, which survives its engines. */
+export class MemoryDisk {
+  /** Whether user data is refused for lack of space (reads and control records go on). */
+  full = false;
+  /** Durable control state: for looking at only; engines hand out copies. */
+  readonly control: ControlState;
+  /** The engine opened last; an older one is a dead process and writes nothing any more. */
+  owner: MemoryEngine | undefined;
+  readonly #slots: (MemorySlot | undefined)[] = [];
+  #position = 0;
+
+  constructor(incarnation: Incarnation) {
+    this.control = blankControlState(incarnation);
+  }
+
+  /** Count of records ever made durable. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Makes one record durable: it takes effect at once. */
+  apply(record: LogRecord): void {
+    this.#position++;
+    switch (record.type) {
+      case "write":
+        this.#open(record.slot).write(record.key, record.record, slotState(this.control, record.slot).purged);
+        return;
+      case "remove":
+        for (const key of record.keys) this.slot(record.slot)?.remove(key, slotState(this.control, record.slot).purged);
+        return;
+      case "purge":
+        this.slot(record.slot)?.purge(slotState(this.control, record.slot).purged, record.upTo);
+        break;
+      case "role":
+        if (record.wipe) for (const slot of record.slots) this.#slots[slot] = undefined;
+        break;
+      default:
+        break;
+    }
+    applyControl(this.control, record);
+  }
+
+  slot(slot: number): MemorySlot | undefined {
+    return this.#slots[slot];
+  }
+
+  /** The durable register under a key. */
+  register(slot: number, key: string): StoredRecord | undefined {
+    return this.#slots[slot]?.registers.get(key);
+  }
+
+  #open(slot: number): MemorySlot {
+    return (this.#slots[slot] ??= new MemorySlot());
+  }
+}
+
+/** Engine over a MemoryDisk. Opening one takes the disk over from the engine before it. */
+export class MemoryEngine implements Engine {
+  readonly recovered: ControlState;
+  readonly tailCut = false;
+  readonly #disk: MemoryDisk;
+  readonly #events: EngineEvents;
+  #buffer: LogRecord[] = [];
+
+  constructor(disk: MemoryDisk, events: EngineEvents) {
+    this.#disk = disk;
+    this.#events = events;
+    this.recovered = cloneControlState(disk.control);
+    disk.owner = this;
+  }
+
+  get position(): number {
+    return this.#disk.position;
+  }
+
+  get diskFull(): boolean {
+    return this.#disk.full;
+  }
+
+  /** Records appended and not durable yet. */
+  get unsynced(): number {
+    return this.#buffer.length;
+  }
+
+  read(slot: number, key: string): StoredRecord | undefined {
+    return this.#disk.register(slot, key);
+  }
+
+  list(slot: number, after: string | undefined, limit: number): ListedEntry[] {
+    return this.#disk.slot(slot)?.page(after, limit) ?? [];
+  }
+
+  summary(slot: number): SlotSummary {
+    return this.#disk.slot(slot)?.summary() ?? EMPTY_SUMMARY;
+  }
+
+  accepts(_bytes: number): boolean {
+    return !this.#disk.full;
+  }
+
+  append(records: readonly LogRecord[]): number {
+    for (const record of records) this.#buffer.push(record);
+    return this.#disk.position + this.#buffer.length;
+  }
+
+  /** Makes everything appended so far durable and reports it. Does nothing when another engine took the disk over. */
+  sync(): void {
+    if (this.#buffer.length === 0) return;
+    if (this.syncPartly(this.#buffer.length)) this.#events.durable(this.#disk.position);
+  }
+
+  /**
+   * Makes the first `count` buffered records durable without reporting them: what a crash leaves behind.
+   * @returns false when another engine took the disk over, so that nothing was written.
+   */
+  syncPartly(count: number): boolean {
+    if (this.#disk.owner !== this) return false;
+    const kept = this.#buffer;
+    this.#buffer = kept.slice(count);
+    for (const record of kept.slice(0, count)) this.#disk.apply(record);
+    return true;
+  }
+
+  close(): Promise<void> {
+    this.sync();
+    if (this.#disk.owner === this) this.#disk.owner = undefined;
+    return Promise.resolve();
+  }
+}
