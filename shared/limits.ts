@@ -1,0 +1,74 @@
+// Every bound of the system, with its unit, in one place; asserted against each other at the end.
+import { assert } from "./assert.ts";
+
+export const SLOTS = 4096;
+export const KEY_BYTES_MAX = 1024;
+export const VALUE_BYTES_MAX_DEFAULT = 1024 * 1024;
+export const VALUE_BYTES_MAX_CEILING = 4 * 1024 * 1024;
+
+/** Longest NDJSON line for a value limit: base64 grows a value by 4/3; 64 KiB for everything around it. */
+export function lineBytesMax(valueBytesMax: number): number {
+  return Math.ceil((valueBytesMax * 4) / 3) + 64 * 1024;
+}
+
+/** A batch line is cut here: the cost of splitting a line grows with the square of its length. */
+export const BATCH_LINE_BYTES = 256 * 1024;
+/** Operations in one batch line. */
+export const BATCH_OPS_MAX = 4096;
+
+export const DEADLINE_MS_DEFAULT = 2_000;
+export const DEADLINE_MS_MAX = 60_000;
+
+/** Operations a coordinator works on at a time, beyond which it queues. */
+export const IN_FLIGHT_MAX = 16_384;
+/** Operations waiting behind them, beyond which it answers OVERLOADED. */
+export const QUEUED_MAX = 16_384;
+/** Bytes of values in flight at a coordinator. */
+export const IN_FLIGHT_BYTES_MAX = 256 * 1024 * 1024;
+/** Writes not yet durable at a node, beyond which it answers OVERLOADED. */
+export const NODE_PENDING_WRITES_MAX = 10_000;
+export const NODE_PENDING_BYTES_MAX = 64 * 1024 * 1024;
+/** Lines of a node that wait for a fence or stamp to be durable. */
+export const NODE_PARKED_LINES_MAX = 10_000;
+
+/** C5: beyond either bound the leader wins a new epoch, which empties the map. */
+export const IN_DOUBT_MAX = 10_000;
+export const IN_DOUBT_BYTES_MAX = 64 * 1024 * 1024;
+
+/** C8: results remembered for retries. */
+export const OPERATIONS_REMEMBERED_MAX = 100_000;
+export const OPERATIONS_REMEMBERED_MS = 60_000;
+export const OPERATION_ID_CHARS_MAX = 64;
+
+/** N2: a jump beyond this is malformed (no poisoning by a stray line). */
+export const EPOCH_JUMP_MAX = 2 ** 20;
+export const EPOCH_MAX = 2 ** 32 - 1;
+export const SEQ_MAX = 2 ** 48 - 1;
+
+/** M: one attempt moves at most this much. */
+export const MOVE_KEYS_MAX = 20_000;
+export const MOVE_BYTES_MAX = 16 * 1024 * 1024;
+/** M2: the hold ends within this, else the attempt aborts. */
+export const HOLD_MS_MAX = 2_000;
+/** M2: how long in-doubt keys may take to settle before sealing anyway. */
+export const SETTLE_MS_MAX = 200;
+
+export const VOTERS_MAX = 5;
+export const NODES_MAX = 600;
+export const REPLICAS_MAX = 16;
+export const WEIGHT_MAX = 100;
+export const TOPOLOGY_OPERATIONS_MAX = 16;
+
+export const SCAN_LIMIT_DEFAULT = 100;
+export const SCAN_LIMIT_MAX = 1_000;
+/** Entries and bytes of one page that a node lists or pulls. */
+export const PAGE_KEYS_MAX = 1_000;
+export const PAGE_BYTES = 192 * 1024;
+
+/** N10: a write unsettled for this much of the process's own running time stops the process. */
+export const WRITE_STUCK_MS = 10_000;
+
+assert(PAGE_BYTES < BATCH_LINE_BYTES, "a page fits in a line");
+assert(SETTLE_MS_MAX < HOLD_MS_MAX, "settling ends before the hold does");
+assert(BATCH_LINE_BYTES <= lineBytesMax(VALUE_BYTES_MAX_DEFAULT), "a batch line is a legal line");
+assert(SCAN_LIMIT_MAX <= PAGE_KEYS_MAX, "one page of a node serves one page of a scan");

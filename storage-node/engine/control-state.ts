@@ -1,0 +1,71 @@
+// Control state of a node as a fold over its log: identity, fence, votes, and the membership of every slot. Used by recovery,
+// by checkpoints and by the node's own working copy, so that all three agree.
+import { unreachable } from "../../shared/assert.ts";
+import type { Incarnation } from "../../shared/ids.ts";
+import { SLOTS } from "../../shared/limits.ts";
+import { ZERO } from "../../shared/version.ts";
+import type { ControlState, LogRecord, SlotState } from "./engine.ts";
+
+/** State of a data directory that has seen nothing. */
+export function blankControlState(incarnation: Incarnation): ControlState {
+  const slots = Array.from(
+    { length: SLOTS },
+    (): SlotState => ({ role: "none", stamp: ZERO, since: ZERO, copied: false, purged: ZERO }),
+  );
+  return { identity: { incarnation }, fence: 0, voter: undefined, slots };
+}
+
+export function cloneControlState(state: ControlState): ControlState {
+  return {
+    identity: state.identity,
+    fence: state.fence,
+    voter: state.voter && { ...state.voter },
+    slots: state.slots.map((slot) => ({ ...slot })),
+  };
+}
+
+/** State of one slot; a number out of range is our own bug, since messages are validated at the border. */
+export function slotState(state: ControlState, slot: number): SlotState {
+  const found = state.slots[slot];
+  if (!found) throw new RangeError(`slot ${slot} of ${SLOTS}`);
+  return found;
+}
+
+/** Applies one record in place. Registers (`write`, `remove`) are not its business. */
+export function applyControl(state: ControlState, record: LogRecord): void {
+  switch (record.type) {
+    case "write":
+    case "remove":
+      return;
+    case "purge":
+      slotState(state, record.slot).purged = record.upTo;
+      return;
+    case "role":
+      for (const slot of record.slots) {
+        const purged = record.wipe ? ZERO : slotState(state, slot).purged;
+        const { role, stamp } = record;
+        Object.assign(slotState(state, slot), { role, stamp, since: stamp, copied: false, purged });
+      }
+      return;
+    case "stamp":
+      for (const slot of record.slots) slotState(state, slot).stamp = record.stamp;
+      return;
+    case "copied":
+      for (const slot of record.slots) slotState(state, slot).copied = true;
+      return;
+    case "fence":
+      state.fence = record.epoch;
+      return;
+    case "identity":
+      state.identity = record.identity;
+      return;
+    case "promise":
+      state.voter = { ...(state.voter ?? { ballot: ZERO, state: "" }), promised: record.epoch, owner: record.owner };
+      return;
+    case "accept":
+      state.voter = { ...(state.voter ?? { promised: 0, owner: "" }), ballot: record.ballot, state: record.state };
+      return;
+    default:
+      unreachable(record);
+  }
+}
