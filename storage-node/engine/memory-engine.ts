@@ -35,19 +35,11 @@ class MemorySlot {
     count(this.#account, key, counted(key, old), purged, -1);
   }
 
-  /** Forgets tombstones up to a version, and counts the others as the new purged version wants it. */
-  purge(purgedBefore: Version, upTo: Version): void {
+  /** Forgets tombstones up to a version. Those left stay counted as they were: the purged version never goes back. */
+  purge(purged: Version, upTo: Version): void {
     for (const [key, record] of this.registers) {
-      if (record.value !== null) continue;
-      if (compare(record.version, upTo) <= 0) this.remove(key, purgedBefore);
-      else this.#recount(key, record, purgedBefore, upTo);
+      if (record.value === null && compare(record.version, upTo) <= 0) this.remove(key, purged);
     }
-  }
-
-  #recount(key: string, record: StoredRecord, purgedBefore: Version, purged: Version): void {
-    const entry = counted(key, record);
-    count(this.#account, key, entry, purgedBefore, -1);
-    count(this.#account, key, entry, purged, 1);
   }
 
   page(after: string | undefined, limit: number): ListedEntry[] {
