@@ -141,6 +141,8 @@ export interface HelloRequest {
   /** Protocol versions that the caller speaks, from–to. */
   readonly versions: readonly [from: number, to: number];
   readonly cluster?: ClusterId;
+  /** From the leader: the address at which clients reach it. */
+  readonly leader?: string;
 }
 
 /** C0: a blank node becomes the first of a cluster, and its only voter. */

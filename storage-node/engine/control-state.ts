@@ -3,7 +3,9 @@
 import { unreachable } from "../../shared/assert.ts";
 import type { Incarnation } from "../../shared/ids.ts";
 import { SLOTS } from "../../shared/limits.ts";
-import { ZERO } from "../../shared/version.ts";
+import { highest, ZERO } from "../../shared/version.ts";
+import type { Version } from "../../shared/version.ts";
+import { applyVoterChange } from "../../shared/voter.ts";
 import type { ControlState, LogRecord, SlotState } from "./engine.ts";
 
 /** State of a data directory that has seen nothing. */
@@ -31,6 +33,11 @@ export function slotState(state: ControlState, slot: number): SlotState {
   return found;
 }
 
+/** Goes back only with a wipe: a tombstone left out of a digest stays left out (see slot-account.ts). */
+function raisePurged(slot: SlotState, upTo: Version): void {
+  slot.purged = highest(slot.purged, upTo);
+}
+
 /** Applies one record in place. Registers (`write`, `remove`) are not its business. */
 export function applyControl(state: ControlState, record: LogRecord): void {
   switch (record.type) {
@@ -38,7 +45,7 @@ export function applyControl(state: ControlState, record: LogRecord): void {
     case "remove":
       return;
     case "purge":
-      slotState(state, record.slot).purged = record.upTo;
+      raisePurged(slotState(state, record.slot), record.upTo);
       return;
     case "role":
       for (const slot of record.slots) {
@@ -60,10 +67,8 @@ export function applyControl(state: ControlState, record: LogRecord): void {
       state.identity = record.identity;
       return;
     case "promise":
-      state.voter = { ...(state.voter ?? { ballot: ZERO, state: "" }), promised: record.epoch, owner: record.owner };
-      return;
     case "accept":
-      state.voter = { ...(state.voter ?? { promised: 0, owner: "" }), ballot: record.ballot, state: record.state };
+      state.voter = applyVoterChange(state.voter, record);
       return;
     default:
       unreachable(record);

@@ -9,6 +9,7 @@ import type { Digest } from "../../shared/digest.ts";
 import type { ClusterId, Incarnation, NodeId, OwnerId } from "../../shared/ids.ts";
 import type { StoredRecord } from "../../shared/record.ts";
 import type { Ballot, Stamp, Version } from "../../shared/version.ts";
+import type { VoterRecord } from "../../shared/voter.ts";
 
 /** What a node is for a slot. `incoming`: filling up, serves nothing yet. */
 export type SlotRole = "none" | "member" | "incoming";
@@ -56,14 +57,6 @@ export interface SlotState {
   copied: boolean;
   /** Tombstones up to this version were collected. */
   purged: Version;
-}
-
-/** A voter's record (V1–V3); absent until initialised. */
-export interface VoterRecord {
-  promised: number;
-  owner: OwnerId | "";
-  ballot: Ballot;
-  state: string;
 }
 
 /** Everything durable beside the registers. */

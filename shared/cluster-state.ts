@@ -1,0 +1,169 @@
+// Cluster state: what all voters agree on. Members, voters, the slot table with its stamps, and the topology operations that are
+// under way, so that a new leader goes on where the old one stopped. Immutable: every change is a new state under a new ballot.
+// Travels as small JSON, with the slot table as one base64 string (77 KB at three copies): a voter keeps it opaque.
+import { assert } from "./assert.ts";
+import { KvError } from "./errors.ts";
+import type { ClusterId, Incarnation, NodeId, OwnerId } from "./ids.ts";
+import { NODES_MAX, REPLICAS_MAX, SLOTS, VOTERS_MAX } from "./limits.ts";
+import type { TopologyChange } from "./protocol/client-messages.ts";
+import { majority } from "./quorum.ts";
+import type { Stamp } from "./version.ts";
+
+export interface Member {
+  readonly id: NodeId;
+  readonly incarnation: Incarnation;
+  readonly address: string;
+  readonly weight: number;
+  /** `joining` until its slots are there; `draining` while they leave. */
+  readonly state: "joining" | "up" | "draining";
+}
+
+/** A seat among the voters: a member, or a coordinator that keeps a record beside its cluster file (V5). */
+export interface VoterSeat {
+  /** Member id, or `coordinator:<uuid>` for a coordinator's record. */
+  readonly id: string;
+  readonly kind: "node" | "coordinator";
+  /** Where it is reached; for a member, as of the state's making. */
+  readonly address: string;
+}
+
+/** One slot: who holds it, and since which attempt. */
+export interface Placement {
+  readonly members: readonly NodeId[];
+  readonly stamp: Stamp;
+}
+
+export interface TopologyOperation {
+  readonly id: string;
+  readonly change: TopologyChange;
+  readonly slotsTotal: number;
+  readonly cancelled?: boolean;
+}
+
+export interface ClusterState {
+  readonly format: 1;
+  readonly cluster: ClusterId;
+  /** Hash seed: key → slot. */
+  readonly seed: number;
+  /** Copies wanted; there are as many as nodes while there are fewer. */
+  readonly rf: number;
+  /** Who leads since this state's epoch, and where clients reach it. */
+  readonly leader: { readonly owner: OwnerId; readonly address: string };
+  readonly members: readonly Member[];
+  readonly voters: readonly VoterSeat[];
+  /** The first is under way, the others wait. */
+  readonly operations: readonly TopologyOperation[];
+  readonly nextOperation: number;
+  /** 4096 placements. */
+  readonly slots: readonly Placement[];
+}
+
+/** Copies that `rf` comes to with so many nodes. */
+export function effectiveCopies(rf: number, nodes: number): number {
+  return Math.min(rf, nodes);
+}
+
+export function memberOf(state: ClusterState, id: string): Member | undefined {
+  return state.members.find((member) => member.id === id);
+}
+
+/** Votes needed among these voters. */
+export function votesNeeded(voters: readonly VoterSeat[]): number {
+  return majority(voters.length);
+}
+
+/** The state with other placements for some slots. */
+export function withPlacements(state: ClusterState, changed: ReadonlyMap<number, Placement>): ClusterState {
+  return { ...state, slots: state.slots.map((placement, slot) => changed.get(slot) ?? placement) };
+}
+
+/** The state as JSON text, for voters. */
+export function encodeState(state: ClusterState): string {
+  const { slots, ...rest } = state;
+  return JSON.stringify({ ...rest, table: encodeTable(state.members, slots) });
+}
+
+/**
+ * The inverse of `encodeState`.
+ * @throws KvError UNSUPPORTED_PROTOCOL for a newer format; BAD_REQUEST for anything that is no state
+ */
+export function decodeState(text: string): ClusterState {
+  let parsed: Omit<ClusterState, "slots"> & { readonly table: string };
+  try {
+    parsed = JSON.parse(text) as typeof parsed;
+  } catch (error) {
+    throw new KvError("BAD_REQUEST", `cluster state: not JSON (${String(error)})`);
+  }
+  if (parsed.format !== 1) {
+    throw new KvError("UNSUPPORTED_PROTOCOL", `cluster state has format ${String(parsed.format)}: upgrade this program`);
+  }
+  const { table, ...rest } = parsed;
+  return { ...rest, slots: decodeTable(parsed.members, table) };
+}
+
+/** Bytes of one slot: stamp epoch u32, stamp n u48, count u8, then u16 indices into the members. */
+const STAMP_BYTES = 4 + 6 + 1;
+
+function encodeTable(members: readonly Member[], slots: readonly Placement[]): string {
+  const index = new Map(members.map((member, position) => [member.id, position]));
+  const length = slots.reduce((sum, { members: ids }) => sum + STAMP_BYTES + 2 * ids.length, 0);
+  const bytes = new Uint8Array(length);
+  const view = new DataView(bytes.buffer);
+  let offset = 0;
+  for (const { members: ids, stamp } of slots) {
+    view.setUint32(offset, stamp[0]);
+    view.setUint16(offset + 4, Math.floor(stamp[1] / 2 ** 32));
+    view.setUint32(offset + 6, stamp[1] % 2 ** 32);
+    view.setUint8(offset + 10, ids.length);
+    offset += STAMP_BYTES;
+    for (const id of ids) {
+      const position = index.get(id);
+      assert(position !== undefined, `slot table names member ${id}`);
+      view.setUint16(offset, position);
+      offset += 2;
+    }
+  }
+  return base64(bytes);
+}
+
+function decodeTable(members: readonly Member[], table: string): Placement[] {
+  const binary = atob(table);
+  const view = new DataView(Uint8Array.from(binary, (character) => character.charCodeAt(0)).buffer);
+  const slots: Placement[] = [];
+  let offset = 0;
+  while (offset < view.byteLength) {
+    const stamp: Stamp = [view.getUint32(offset), view.getUint16(offset + 4) * 2 ** 32 + view.getUint32(offset + 6)];
+    const count = view.getUint8(offset + 10);
+    offset += STAMP_BYTES;
+    const ids: NodeId[] = [];
+    for (let copy = 0; copy < count; copy++, offset += 2) {
+      const member = members[view.getUint16(offset)];
+      if (!member) throw new KvError("BAD_REQUEST", "cluster state: the slot table names an unknown member");
+      ids.push(member.id);
+    }
+    slots.push({ members: ids, stamp });
+  }
+  return slots;
+}
+
+function base64(bytes: Uint8Array): string {
+  let binary = "";
+  const chunk = 8192;
+  for (let start = 0; start < bytes.length; start += chunk) {
+    binary += String.fromCharCode(...bytes.subarray(start, start + chunk));
+  }
+  return btoa(binary);
+}
+
+/** What must hold of every state a leader proposes. A violation is our own bug. */
+export function assertState(state: ClusterState): void {
+  const ids = new Set(state.members.map(({ id }) => id));
+  assert(ids.size === state.members.length && ids.size <= NODES_MAX, "members are distinct and within the limit");
+  assert(state.slots.length === SLOTS, "every slot has a placement");
+  assert(state.voters.length >= 1 && state.voters.length <= VOTERS_MAX + 1, "voters within the limit");
+  assert(state.rf >= 1 && state.rf <= REPLICAS_MAX, "copies within the limit");
+  for (const { members } of state.slots) {
+    assert(members.length >= 1 && new Set(members).size === members.length, "a slot has distinct members");
+    for (const id of members) assert(ids.has(id), "a slot's member is a member of the cluster");
+  }
+}

@@ -1,0 +1,117 @@
+// Fields of an untrusted message, checked once at the border; inside, types are true. Every reader names the field and what was
+// expected, so that a person at `nc` sees what was wrong.
+import { KvError } from "../errors.ts";
+import { isNodeId, type NodeId } from "../ids.ts";
+import { EPOCH_MAX, KEY_BYTES_MAX, SEQ_MAX, SLOTS } from "../limits.ts";
+import { isWireValue, utf8Bytes, valueBytes, type WireValue } from "../record.ts";
+import type { Pair } from "../version.ts";
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** @throws KvError BAD_REQUEST always */
+export function malformed(field: string, expected: string): never {
+  throw new KvError("BAD_REQUEST", `${field}: expected ${expected}`);
+}
+
+export function text(fields: Fields, name: string, charsMax = 1024): string {
+  const value = fields[name];
+  if (typeof value !== "string" || value.length > charsMax) malformed(name, `a string of at most ${charsMax} characters`);
+  return value;
+}
+
+export function integer(fields: Fields, name: string, min: number, max: number): number {
+  const value = fields[name];
+  if (!isInteger(value, min, max)) malformed(name, `an integer ${min}–${max}`);
+  return value;
+}
+
+export function isInteger(value: unknown, min: number, max: number): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= min && value <= max;
+}
+
+export function flag(fields: Fields, name: string): boolean {
+  const value = fields[name];
+  if (value === undefined) return false;
+  if (typeof value !== "boolean") malformed(name, "true or false");
+  return value;
+}
+
+/** Reads a field with `read` where it is there. */
+export function optional<T>(fields: Fields, name: string, read: (fields: Fields, name: string) => T): T | undefined {
+  return fields[name] === undefined ? undefined : read(fields, name);
+}
+
+export function object(value: unknown, name: string): Fields {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) malformed(name, "an object");
+  return value as Fields;
+}
+
+export function list<T>(fields: Fields, name: string, lengthMax: number, read: (item: unknown, name: string) => T): T[] {
+  const value = fields[name];
+  if (!Array.isArray(value) || value.length > lengthMax) malformed(name, `a list of at most ${lengthMax}`);
+  return value.map((item: unknown, index) => read(item, `${name}[${index}]`));
+}
+
+export function pair(value: unknown, name: string): Pair {
+  if (!Array.isArray(value) || value.length !== 2) malformed(name, "a pair [epoch, n]");
+  const [epoch, n] = value as unknown[];
+  if (!isInteger(epoch, 0, EPOCH_MAX) || !isInteger(n, 0, SEQ_MAX)) malformed(name, "a pair [epoch, n]");
+  return value as unknown as Pair;
+}
+
+export function slot(value: unknown, name: string): number {
+  if (!isInteger(value, 0, SLOTS - 1)) malformed(name, `a slot 0–${SLOTS - 1}`);
+  return value;
+}
+
+/** Slots without repetition. */
+export function slots(fields: Fields, name = "slots"): number[] {
+  const found = list(fields, name, SLOTS, slot);
+  if (new Set(found).size !== found.length) malformed(name, "slots without repetition");
+  return found;
+}
+
+/**
+ * A key within the limits.
+ * @throws KvError BAD_REQUEST, TOO_LARGE
+ */
+export function key(fields: Fields, name = "key"): string {
+  const value = fields[name];
+  if (typeof value !== "string" || value.length === 0) malformed(name, `1–${KEY_BYTES_MAX} bytes of UTF-8`);
+  // A code unit is at most three bytes: short keys need no encoding to know that they fit.
+  if (value.length * 3 > KEY_BYTES_MAX && utf8Bytes(value) > KEY_BYTES_MAX) {
+    throw new KvError("TOO_LARGE", `${name}: ${utf8Bytes(value)} bytes, the limit is ${KEY_BYTES_MAX}: use a shorter key`);
+  }
+  return value;
+}
+
+/**
+ * A value within the limit.
+ * @throws KvError BAD_REQUEST, TOO_LARGE
+ */
+export function value(fields: Fields, bytesMax: number, name = "value"): WireValue {
+  const found = fields[name];
+  if (!isWireValue(found)) malformed(name, `a string, or {"base64": "…"} with padding`);
+  const shortEnough = typeof found === "string" && found.length * 3 <= bytesMax;
+  if (!shortEnough && valueBytes(found) > bytesMax) {
+    throw new KvError(
+      "TOO_LARGE",
+      `${name}: ${valueBytes(found)} bytes, the limit is ${bytesMax}: split it, or start the cluster with a larger --max-value (at most 4 MiB)`,
+    );
+  }
+  return found;
+}
+
+export function nodeId(fields: Fields, name: string): NodeId {
+  const value = fields[name];
+  if (!isNodeId(value)) malformed(name, "1–64 letters, digits, '.', '_' or '-', beginning with a letter or digit");
+  return value;
+}
+
+/** `host:port` with a port 1–65535. */
+export function address(fields: Fields, name: string): string {
+  const value = text(fields, name, 300);
+  const match = /^(?:\[[0-9A-Fa-f:.]+\]|[^\s:[\]]+):(\d{1,5})$/.exec(value);
+  if (!match || Number(match[1]) < 1 || Number(match[1]) > 65_535) malformed(name, "host:port, such as 127.0.0.1:5001");
+  return value;
+}

@@ -1,0 +1,99 @@
+// Control: the node's working copy of its control state (fence, votes, memberships), ahead of the disk by what is appended and not
+// yet durable. Every change remembers its log position, so that whoever depends on a change waits until it is durable: an answer
+// never rests on something that a crash could take back (N3, N8).
+import { assert } from "../../shared/assert.ts";
+import { SLOTS } from "../../shared/limits.ts";
+import { compare, type Stamp } from "../../shared/version.ts";
+import { applyControl, slotState } from "../engine/control-state.ts";
+import type { ControlState, Engine, LogRecord, SlotState } from "../engine/engine.ts";
+
+export class Control {
+  readonly state: ControlState;
+  readonly #engine: Engine;
+  #durable = 0;
+  #appended = 0;
+  #fenceUntil = 0;
+  #voterUntil = 0;
+  #identityUntil = 0;
+  readonly #slotUntil = new Float64Array(SLOTS);
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    this.state = engine.recovered;
+  }
+
+  /** Position up to which everything is durable. */
+  get durable(): number {
+    return this.#durable;
+  }
+
+  /** Position behind everything appended. */
+  get appended(): number {
+    return this.#appended;
+  }
+
+  reached(position: number): void {
+    assert(position >= this.#durable, "durable positions only grow");
+    this.#durable = position;
+  }
+
+  /** Appends records and applies control records to the working copy. Returns the position to wait for. */
+  append(records: readonly LogRecord[]): number {
+    const position = this.#engine.append(records);
+    for (const record of records) {
+      applyControl(this.state, record);
+      this.#remember(record, position);
+    }
+    this.#appended = Math.max(this.#appended, position);
+    return position;
+  }
+
+  #remember(record: LogRecord, position: number): void {
+    switch (record.type) {
+      case "role":
+      case "stamp":
+      case "copied":
+        for (const slot of record.slots) this.#slotUntil[slot] = position;
+        return;
+      case "remove":
+      case "purge":
+        this.#slotUntil[record.slot] = position;
+        return;
+      case "fence":
+        this.#fenceUntil = position;
+        return;
+      case "identity":
+        this.#identityUntil = position;
+        return;
+      case "promise":
+      case "accept":
+        this.#voterUntil = position;
+        return;
+      case "write":
+    }
+  }
+
+  /** What a line of data operations waits for before anything in it is looked at. */
+  get groupUntil(): number {
+    return Math.max(this.#fenceUntil, this.#identityUntil);
+  }
+
+  get voterUntil(): number {
+    return this.#voterUntil;
+  }
+
+  slotUntil(slot: number): number {
+    return this.#slotUntil[slot] ?? 0;
+  }
+
+  slot(slot: number): SlotState {
+    return slotState(this.state, slot);
+  }
+
+  /** N6: the lowest stamp that this slot accepts: its own, or (fence, 0) where that is higher. */
+  floor(slot: number): Stamp {
+    const { stamp } = this.slot(slot);
+    const byFence: Stamp = [this.state.fence, 0];
+    return compare(stamp, byFence) >= 0 ? stamp : byFence;
+  }
+}
