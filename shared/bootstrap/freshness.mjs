@@ -185,7 +185,7 @@ function installStamp(lockfile) {
   return `${createHash("sha256").update(lockfile).digest("hex")} ${process.platform}-${process.arch}\n`;
 }
 
-/** @param {string} file @returns {import("node:buffer").Buffer | null} */
+/** @param {string} file @returns {Uint8Array | null} Null when there is no such file. */
 function readOrNull(file) {
   try {
     return readFileSync(file);
