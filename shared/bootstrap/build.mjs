@@ -47,8 +47,9 @@ async function install(root, lock) {
   rmSync(installStampOf(root), { force: true });
   // The compiler is a development package: NODE_ENV=production must not leave it out.
   const options = ["--include=dev", "--no-audit", "--no-fund", "--loglevel=error"];
+  // npm ci refuses a lockfile that another version of npm finds incomplete; --no-save leaves it as it is committed.
   const clean = await run(root, lock, "npm", ["ci", ...options]);
-  const result = clean.ok ? clean : await run(root, lock, "npm", ["install", ...options]);
+  const result = clean.ok ? clean : await run(root, lock, "npm", ["install", "--no-save", ...options]);
   if (result.ok) {
     writeInstallStamp(root);
     return true;
