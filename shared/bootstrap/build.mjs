@@ -34,7 +34,7 @@ export async function bringUpToDate(root, target, entry) {
     // Looked at again under the lock: whoever held it before has probably done the work.
     const whole = entry === undefined || existsSync(path.join(root, "dist", entry));
     const mustBuild = !whole || !isBuilt(root, target);
-    const dev = mustBuild || target !== PROGRAM;
+    const dev = mustBuild || target.dev;
     if (!isInstalled(root, { dev }) && !(await install(root, lock))) return false;
     return !mustBuild || (await build(root, target, lock));
   });

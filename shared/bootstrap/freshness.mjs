@@ -15,16 +15,22 @@ import path from "node:path";
  * @property {string} config tsconfig file, relative to the root.
  * @property {string[]} folders Source folders it compiles.
  * @property {string} stamp Stamp file under dist/.
+ * @property {boolean} dev Whether it needs the packages for building and testing even when nothing is to be built.
  */
 
 const FOLDERS = ["shared", "storage-node", "coordinator"];
 const CONFIGS = ["package.json", "tsconfig.json", "tsconfig.build.json"];
 
 /** The two programs and the client library: all that users need. @type {Target} */
-export const PROGRAM = { config: "tsconfig.build.json", folders: FOLDERS, stamp: ".built" };
+export const PROGRAM = { config: "tsconfig.build.json", folders: FOLDERS, stamp: ".built", dev: false };
 
 /** The programs and everything under test/: the simulator, the chaos run, the benchmarks. @type {Target} */
-export const WITH_TESTS = { config: "tsconfig.json", folders: [...FOLDERS, "test"], stamp: ".built-with-tests" };
+export const WITH_TESTS = {
+  config: "tsconfig.json",
+  folders: [...FOLDERS, "test"],
+  stamp: ".built-with-tests",
+  dev: true,
+};
 
 /** Compiled or read by people, so not copied into dist/. */
 const NOT_ASSETS = /\.(?:d\.)?[cm]?ts$|\.mjs$|\.md$/;

@@ -39,12 +39,21 @@ export async function launch(entry) {
  * @param {string} [entry] A module under dist/ that must be there afterwards.
  */
 export async function prepare(target, entry) {
+  if (!(await tryPrepare(target, entry))) process.exit(1);
+}
+
+/**
+ * As prepare, but leaves it to the caller what to do when it cannot be had.
+ * @param {import("./freshness.mjs").Target} target
+ * @param {string} [entry]
+ * @returns {Promise<boolean>} False when packages or dist/ are not as they should be; the reason has been printed.
+ */
+export async function tryPrepare(target, entry) {
   const built = isBuilt(ROOT, target) && (entry === undefined || existsSync(path.join(ROOT, "dist", entry)));
   // A finished dist/ needs no compiler: an image with production packages only must start.
-  if (built && isInstalled(ROOT, { dev: target !== PROGRAM })) return;
+  if (built && isInstalled(ROOT, { dev: target.dev })) return true;
   const { bringUpToDate } = await import("./build.mjs");
-  const done = await bringUpToDate(ROOT, target, entry);
-  if (!done) process.exit(1);
+  return await bringUpToDate(ROOT, target, entry);
 }
 
 /**
@@ -55,7 +64,10 @@ export async function prepare(target, entry) {
 export async function runMain(entry, argv = process.argv.slice(2)) {
   const file = path.join(ROOT, "dist", entry);
   if (!existsSync(file)) {
-    process.stderr.write(`holdfast: ${file} is missing. Run "npm run build" in ${ROOT}.\n`);
+    process.stderr.write(
+      `holdfast: ${file} is missing. In a checkout, unset HOLDFAST_SKIP_BUILD or see whether its source is there; ` +
+        "a package that lacks it has to be installed again.\n",
+    );
     process.exit(1);
   }
   // Node.js 22 and later keep compiled code between runs. Beside the packages, never in a temporary directory that

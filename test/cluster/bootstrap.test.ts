@@ -174,10 +174,14 @@ describe("building", () => {
   test("an installed package, which has no sources, is never built", async () => {
     const tree = makeTree();
     await run(tree, "runtime");
-    for (const file of ["tsconfig.json", "tsconfig.build.json", "package-lock.json", "coordinator", "dist/.built"]) {
-      fs.rmSync(path.join(tree, file), { recursive: true });
+    const { files } = JSON.parse(fs.readFileSync(path.join(tree, "package.json"), "utf8")) as { files: string[] };
+    const installed = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-package-"));
+    trees.push(installed);
+    for (const file of ["package.json", ...files].filter((name) => fs.existsSync(path.join(tree, name)))) {
+      fs.cpSync(path.join(tree, file), path.join(installed, file), { recursive: true });
     }
-    expect(await run(tree, "runtime", ["package"])).toEqual({ code: 7, stdout: "hello package\n", stderr: "" });
+    write(installed, "coordinator/main.ts", "this does not compile");
+    expect(await run(installed, "runtime", ["package"])).toEqual({ code: 7, stdout: "hello package\n", stderr: "" });
   });
 });
 

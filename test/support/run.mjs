@@ -9,8 +9,8 @@ import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { PROGRAM, WITH_TESTS } from "../../shared/bootstrap/freshness.mjs";
-import { prepare, requireNode, runMain } from "../../shared/bootstrap/start.mjs";
+import { isInstalled, PROGRAM, WITH_TESTS } from "../../shared/bootstrap/freshness.mjs";
+import { prepare, requireNode, runMain, tryPrepare } from "../../shared/bootstrap/start.mjs";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const RUNNERS = ["simulation", "chaos", "bench"];
@@ -32,11 +32,13 @@ if (command === "build") {
 
 /** @param {string[]} given @returns {Promise<number>} The exit status. */
 async function check(given) {
-  await prepare(PROGRAM);
+  const built = await tryPrepare({ ...PROGRAM, dev: true });
+  if (!isInstalled(ROOT, { dev: true })) return 1; // without packages there is nothing to check with
   const long = given.includes("--long");
   const rest = given.filter((arg) => arg !== "--long");
   const filtered = rest.some((arg) => !arg.startsWith("-"));
-  const failed = filtered ? [] : await staticChecks();
+  const failed = built ? [] : ["build"];
+  if (!filtered) failed.push(...(await staticChecks()));
   const env = long ? { ...process.env, HOLDFAST_LONG: "1" } : process.env;
   // Last, so that vitest's summary is the last thing on standard output.
   if (!(await runTool("vitest", "vitest", ["run", ...rest], env))) failed.push("vitest");
