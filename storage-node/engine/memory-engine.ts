@@ -5,48 +5,61 @@ import { assert } from "../../shared/assert.ts";
 import type { Incarnation } from "../../shared/ids.ts";
 import { compareKeys } from "../../shared/key-order.ts";
 import type { StoredRecord } from "../../shared/record.ts";
-import { compare, ZERO } from "../../shared/version.ts";
+import { compare } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
 import { applyControl, blankControlState, cloneControlState, slotState } from "./control-state.ts";
 import type { ControlState, Engine, EngineEvents, ListedEntry, LogRecord, SlotSummary } from "./engine.ts";
+import { firstAbove } from "./overlay.ts";
 import { count, counted, emptyAccount, summaryOf } from "./slot-account.ts";
+import type { Counted } from "./slot-account.ts";
 
 const EMPTY_SUMMARY: SlotSummary = summaryOf(emptyAccount());
 
+/** A register, and what it adds to its slot's summary. */
+interface Held {
+  readonly record: StoredRecord;
+  readonly counted: Counted;
+}
+
 /** Registers of one slot, their summary, and their keys in order (sorted again only when a page is asked for). */
 class MemorySlot {
-  readonly registers = new Map<string, StoredRecord>();
+  readonly #registers = new Map<string, Held>();
   readonly #account = emptyAccount();
   #sorted: string[] | undefined;
 
+  read(key: string): StoredRecord | undefined {
+    return this.#registers.get(key)?.record;
+  }
+
   write(key: string, record: StoredRecord, purged: Version): void {
-    const old = this.registers.get(key);
-    if (old) count(this.#account, key, counted(key, old), purged, -1);
+    const old = this.#registers.get(key);
+    if (old) count(this.#account, old.counted, -1);
     else this.#sorted = undefined;
-    this.registers.set(key, record);
-    count(this.#account, key, counted(key, record), purged, 1);
+    const held = { record, counted: counted(key, record, purged) };
+    this.#registers.set(key, held);
+    count(this.#account, held.counted, 1);
   }
 
-  remove(key: string, purged: Version): void {
-    const old = this.registers.get(key);
+  remove(key: string): void {
+    const old = this.#registers.get(key);
     if (!old) return;
-    this.registers.delete(key);
+    this.#registers.delete(key);
     this.#sorted = undefined;
-    count(this.#account, key, counted(key, old), purged, -1);
+    count(this.#account, old.counted, -1);
   }
 
-  /** Forgets tombstones up to a version. Those left stay counted as they were: the purged version never goes back. */
-  purge(purged: Version, upTo: Version): void {
-    for (const [key, record] of this.registers) {
-      if (record.value === null && compare(record.version, upTo) <= 0) this.remove(key, purged);
+  /** Forgets tombstones up to a version. */
+  purge(upTo: Version): void {
+    for (const [key, { record }] of this.#registers) {
+      if (record.value === null && compare(record.version, upTo) <= 0) this.remove(key);
     }
   }
 
   page(after: string | undefined, limit: number): ListedEntry[] {
-    this.#sorted ??= [...this.registers.keys()].sort(compareKeys);
+    this.#sorted ??= [...this.#registers.keys()].sort(compareKeys);
     const start = after === undefined ? 0 : firstAbove(this.#sorted, after);
     return this.#sorted.slice(start, start + limit).map((key) => {
-      const record = this.registers.get(key);
+      const record = this.read(key);
       assert(record !== undefined, "a listed key has a register");
       return { key, record };
     });
@@ -55,18 +68,6 @@ class MemorySlot {
   summary(): SlotSummary {
     return summaryOf(this.#account);
   }
-}
-
-/** Index of the first key above `after` in sorted keys. */
-function firstAbove(sorted: readonly string[], after: string): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (compareKeys(sorted[middle] ?? "", after) <= 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** The durable image of a node, which survives its engines. */
@@ -97,10 +98,10 @@ export class MemoryDisk {
         this.#open(record.slot).write(record.key, record.record, slotState(this.control, record.slot).purged);
         return;
       case "remove":
-        for (const key of record.keys) this.slot(record.slot)?.remove(key, slotState(this.control, record.slot).purged);
+        for (const key of record.keys) this.slot(record.slot)?.remove(key);
         return;
       case "purge":
-        this.slot(record.slot)?.purge(slotState(this.control, record.slot).purged, record.upTo);
+        this.slot(record.slot)?.purge(record.upTo);
         break;
       case "role":
         if (record.wipe) for (const slot of record.slots) this.#slots[slot] = undefined;
@@ -117,7 +118,7 @@ export class MemoryDisk {
 
   /** The durable register under a key. */
   register(slot: number, key: string): StoredRecord | undefined {
-    return this.#slots[slot]?.registers.get(key);
+    return this.#slots[slot]?.read(key);
   }
 
   #open(slot: number): MemorySlot {

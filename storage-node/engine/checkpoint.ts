@@ -1,0 +1,166 @@
+// Checkpoint: writes a frozen generation to the table, in the table's own order, in transactions of bounded size (rule 4). Each
+// also stores the summaries of the slots it touched, so that a crash half-way leaves none wrong; the last one stores the
+// control state and how far the log is applied. Everything is idempotent: after a crash the log is replayed over whatever
+// part had been written. A wiped slot is emptied first, in transactions of its own.
+// Out of space is waited out (the records are safe in the log and in memory); every other failure stops the node (N10).
+import { setImmediate as turn } from "node:timers/promises";
+import { assert } from "../../shared/assert.ts";
+import { SLOTS } from "../../shared/limits.ts";
+import type { EngineLimits } from "./engine-limits.ts";
+import { isNoSpace } from "./file-layer.ts";
+import type { Keyspace } from "./keyspace.ts";
+import type { Cell, Generation, Overlay } from "./overlay.ts";
+import { RecordWriter } from "./record-codec.ts";
+import { count, emptyAccount } from "./slot-account.ts";
+import type { SlotAccount } from "./slot-account.ts";
+import type { Space } from "./space.ts";
+import type { Table, TableChange, TableCommit } from "./table.ts";
+import { writeTableKey, writeTableValue } from "./table-format.ts";
+import type { TableMeta } from "./table-format.ts";
+
+/** Cells encoded between two turns of the event loop, so that requests are not kept waiting. */
+const CELLS_PER_TURN = 64;
+
+export interface CheckpointDependencies {
+  readonly table: Table;
+  readonly keyspace: Keyspace;
+  /** Summaries of what the table holds; kept up to date here. */
+  readonly accounts: SlotAccount[];
+  readonly space: Space;
+  readonly limits: EngineLimits;
+  /** For tests: called after every durable transaction. */
+  readonly committed?: () => Promise<void>;
+}
+
+/** A part of a checkpoint: what the next transaction will hold. */
+class Chunk {
+  readonly writer = new RecordWriter(256 * 1024);
+  readonly accounts = new Map<number, SlotAccount>();
+  #changes: { keyStart: number; keyEnd: number; valueEnd: number; removal: boolean }[] = [];
+
+  get operations(): number {
+    return this.#changes.length;
+  }
+
+  put(slot: number, cell: Cell, leftOut: boolean): void {
+    const { writer } = this;
+    const keyStart = writer.length;
+    const key = writeTableKey(writer, slot, cell.key);
+    const keyEnd = writer.length;
+    if (cell.record) writeTableValue(writer, key, { record: cell.record, leftOut });
+    this.#changes.push({ keyStart, keyEnd, valueEnd: writer.length, removal: !cell.record });
+  }
+
+  /** Views are taken only now, when the buffer does not move any more. */
+  changes(): TableChange[] {
+    const { buffer } = this.writer;
+    return this.#changes.map(({ keyStart, keyEnd, valueEnd, removal }) => ({
+      key: buffer.subarray(keyStart, keyEnd),
+      value: removal ? undefined : buffer.subarray(keyEnd, valueEnd),
+    }));
+  }
+}
+
+export class Checkpoint {
+  readonly #with: CheckpointDependencies;
+  #chunk = new Chunk();
+  #stopped = false;
+
+  constructor(dependencies: CheckpointDependencies) {
+    this.#with = dependencies;
+  }
+
+  /** Gives up waiting for space; `run` then rejects. Used when the engine closes: the log has everything. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Writes a generation and then `meta`. @throws whatever the table fails with, and CheckpointStopped after `stop`. */
+  async run(frozen: Generation, meta: TableMeta): Promise<void> {
+    this.#chunk = new Chunk();
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const overlay = frozen.overlay(slot);
+      if (overlay) await this.#writeSlot(slot, overlay);
+    }
+    await this.#flush(meta);
+  }
+
+  async #writeSlot(slot: number, overlay: Overlay): Promise<void> {
+    if (overlay.wiped) await this.#wipe(slot);
+    const { limits } = this.#with;
+    let sinceTurn = 0;
+    for (const key of overlay.sorted) {
+      const cell = overlay.cells.get(key);
+      assert(cell !== undefined, "a sorted key has a cell");
+      this.#add(slot, overlay, cell);
+      if (++sinceTurn % CELLS_PER_TURN === 0) await turn();
+      const full = this.#chunk.operations >= limits.chunkOperations || this.#chunk.writer.length >= limits.chunkBytes;
+      if (full) await this.#flush();
+    }
+    if (this.#chunk.operations > 0 && sinceTurn % CELLS_PER_TURN !== 0) await turn();
+  }
+
+  #add(slot: number, overlay: Overlay, cell: Cell): void {
+    const { table, keyspace } = this.#with;
+    const before = overlay.wiped ? null : table.counted(slot, cell.key);
+    const after = keyspace.settleFrozen(slot, cell, before);
+    const account = this.#account(slot);
+    if (before) count(account, before, -1);
+    if (after) count(account, after, 1);
+    if (before || after) this.#chunk.put(slot, cell, after !== null && after.digest === undefined);
+  }
+
+  #account(slot: number): SlotAccount {
+    const account = this.#with.accounts[slot];
+    assert(account !== undefined, "a slot is within range");
+    this.#chunk.accounts.set(slot, account);
+    return account;
+  }
+
+  /** Removes everything the table holds of a slot. Until the last transaction its stored summary is wrong: replay wipes again. */
+  async #wipe(slot: number): Promise<void> {
+    const { table, accounts } = this.#with;
+    if (this.#chunk.operations > 0) await this.#flush();
+    let after: Buffer | undefined;
+    for (;;) {
+      const keys = table.keys(slot, after);
+      if (keys.length === 0) break;
+      await this.#commit({ changes: keys.map((key) => ({ key, value: undefined })), accounts: [] });
+      after = keys.at(-1);
+    }
+    accounts[slot] = emptyAccount();
+    this.#account(slot);
+  }
+
+  async #flush(meta?: TableMeta): Promise<void> {
+    const chunk = this.#chunk;
+    this.#chunk = new Chunk();
+    const commit = { changes: chunk.changes(), accounts: [...chunk.accounts] };
+    await this.#commit(meta ? { ...commit, meta } : commit);
+  }
+
+  async #commit(commit: TableCommit): Promise<void> {
+    const { table, space, committed } = this.#with;
+    for (;;) {
+      if (this.#stopped) throw new CheckpointStopped("the engine is closing");
+      try {
+        await table.commit(commit);
+        break;
+      } catch (error) {
+        if (!isNoSpace(error) && !isNoSpaceText(error)) throw error;
+        space.exhausted("table");
+        await space.retryLater();
+      }
+    }
+    space.found("table");
+    table.refresh();
+    await committed?.();
+  }
+}
+
+export class CheckpointStopped extends Error {}
+
+/** LMDB reports system errors by their text. */
+function isNoSpaceText(error: unknown): boolean {
+  return error instanceof Error && /no space left|disk quota exceeded/i.test(error.message);
+}

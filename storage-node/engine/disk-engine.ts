@@ -1,0 +1,334 @@
+// Disk engine: acknowledges from the log and applies to LMDB in bulk. LMDB copies pages on write, so small durable commits of
+// random keys cost a hundred times their size; a batch of the log costs its own. This file joins the parts: a batch that became
+// durable takes effect in the keyspace and the control state, and is then reported; when enough gathered, the log rolls to
+// a new segment, the fresh generation is frozen exactly at that border, and a checkpoint writes it to the table.
+// Any failure but lack of space ends the engine (N10): it reports `failed` once and nothing after it.
+import { join } from "node:path";
+import { applyControl, blankControlState, cloneControlState, slotState } from "./control-state.ts";
+import { Checkpoint, CheckpointStopped } from "./checkpoint.ts";
+import type { ControlState, Engine, EngineEvents, ListedEntry, LogRecord, SlotSummary } from "./engine.ts";
+import { ENGINE_LIMITS } from "./engine-limits.ts";
+import type { EngineLimits } from "./engine-limits.ts";
+import { realFiles } from "./file-layer.ts";
+import type { FileLayer } from "./file-layer.ts";
+import { DATA_FORMAT, DataDirectoryError, newFormat, readFormat, writeFormat } from "./format.ts";
+import type { DataFormat } from "./format.ts";
+import { Keyspace } from "./keyspace.ts";
+import { lockDirectory } from "./lock.ts";
+import type { DirectoryLock } from "./lock.ts";
+import { Log } from "./log.ts";
+import type { DurableBatch } from "./log.ts";
+import { recover } from "./recovery.ts";
+import type { Recovered } from "./recovery.ts";
+import { segmentNumber, Segments } from "./segments.ts";
+import { Space } from "./space.ts";
+import type { SlotAccount } from "./slot-account.ts";
+import { Table } from "./table.ts";
+import type { TableMeta } from "./table-format.ts";
+
+export interface DiskEngineOptions {
+  /** Made where missing. */
+  readonly directory: string;
+  readonly events: EngineEvents;
+  /** Messages for the operator: damage cut at opening, space. */
+  readonly log?: (message: string) => void;
+  /** Name and version of the program, for the format file. */
+  readonly program?: string;
+  /** Smaller bounds for tests. */
+  readonly limits?: Partial<EngineLimits>;
+  /** File operations of the log, for tests that fail them. */
+  readonly files?: FileLayer;
+  /** For tests: where LMDB keeps its files, and what follows each of its durable transactions. */
+  readonly tableCommitted?: () => Promise<void>;
+}
+
+/** What an opened directory is made of, before the log takes records. */
+interface Parts {
+  readonly lock: DirectoryLock;
+  readonly table: Table;
+  readonly accounts: SlotAccount[];
+  readonly keyspace: Keyspace;
+  readonly control: ControlState;
+  readonly recovered: Recovered;
+  readonly limits: EngineLimits;
+  readonly files: FileLayer;
+}
+
+/**
+ * Opens a data directory, or makes one, and replays its log.
+ * @throws DirectoryInUseError, DataDirectoryError (newer format, foreign contents), DamagedLogError, or an error of the system.
+ */
+export async function openDiskEngine(options: DiskEngineOptions): Promise<DiskEngine> {
+  const files = options.files ?? realFiles;
+  const limits = { ...ENGINE_LIMITS, ...options.limits };
+  await files.makeDirectory(options.directory);
+  const lock = await lockDirectory(options.directory);
+  let table: Table | undefined;
+  try {
+    const format = await readFormat(files, options.directory);
+    if (!format) await checkUnused(files, options.directory);
+    table = Table.open(join(options.directory, "table"), limits);
+    const meta = table.meta() ?? (await firstMeta(table, { options, format }));
+    if (!(await readFormat(files, options.directory))) await finishDirectory(files, options, meta);
+    const parts = await replay({ lock, table, meta, limits, files, options });
+    return new DiskEngine(options, parts);
+  } catch (error) {
+    await table?.close();
+    await lock.release();
+    throw error;
+  }
+}
+
+/** A directory without a format file must hold nothing of ours but what an interrupted first start leaves. */
+async function checkUnused(files: FileLayer, directory: string): Promise<void> {
+  const names = await files.names(directory);
+  if (!names.some((name) => segmentNumber(name) !== undefined)) return;
+  throw new DataDirectoryError(`${directory} holds log segments but no format file: restore the file from a backup, or start with an empty directory`);
+}
+
+/** The first transaction of a table. Where the format file exists, the table must hold its state already. */
+async function firstMeta(
+  table: Table,
+  { options, format }: { options: DiskEngineOptions; format: DataFormat | undefined },
+): Promise<TableMeta> {
+  const { directory } = options;
+  if (format) {
+    throw new DataDirectoryError(`the table in ${directory} is missing or empty, though the directory was in use: start with an empty directory; the other copies restore it`);
+  }
+  const made = newFormat();
+  const meta: TableMeta = { control: blankControlState(made.incarnation), applied: 0, batch: 0, position: 0 };
+  await table.commit({ changes: [], accounts: [], meta });
+  return meta;
+}
+
+/** Writes the format file last, also where a first start was interrupted before it. */
+async function finishDirectory(files: FileLayer, options: DiskEngineOptions, meta: TableMeta): Promise<void> {
+  const format = { format: DATA_FORMAT, incarnation: meta.control.identity.incarnation };
+  await writeFormat(files, { directory: options.directory, format, program: options.program ?? "holdfast" });
+}
+
+interface ReplayInput {
+  readonly lock: DirectoryLock;
+  readonly table: Table;
+  readonly meta: TableMeta;
+  readonly limits: EngineLimits;
+  readonly files: FileLayer;
+  readonly options: DiskEngineOptions;
+}
+
+async function replay({ lock, table, meta, limits, files, options }: ReplayInput): Promise<Parts> {
+  const { control } = meta;
+  const accounts = table.accounts();
+  const keyspace = new Keyspace(table, {
+    accounts: accounts.map((account) => ({ ...account })),
+    purged: (slot) => slotState(control, slot).purged,
+  });
+  const recovered = await recover({
+    files,
+    directory: options.directory,
+    from: meta,
+    apply: (record) => applyRecord(keyspace, control, record),
+    log: options.log ?? ((): void => undefined),
+  });
+  return { lock, table, accounts, keyspace, control, recovered, limits, files };
+}
+
+/** One durable record takes effect. */
+function applyRecord(keyspace: Keyspace, control: ControlState, record: LogRecord): void {
+  switch (record.type) {
+    case "write":
+      keyspace.write(record.slot, record.key, record.record);
+      return;
+    case "remove":
+      keyspace.remove(record.slot, record.keys);
+      return;
+    case "purge":
+      keyspace.purge(record.slot, record.upTo);
+      break;
+    case "role":
+      if (record.wipe) for (const slot of record.slots) keyspace.wipe(slot);
+      break;
+    default:
+      break;
+  }
+  applyControl(control, record);
+}
+
+export class DiskEngine implements Engine {
+  readonly recovered: ControlState;
+  readonly tailCut: boolean;
+  readonly #parts: Parts;
+  readonly #events: EngineEvents;
+  readonly #space: Space;
+  readonly #segments: Segments;
+  readonly #log: Log;
+  readonly #checkpoint: Checkpoint;
+  #position: number;
+  #lastSegment: number;
+  /** Log bytes since the last freeze. */
+  #logBytes: number;
+  /** A roll was asked for: the first batch of the new segment freezes what came before. */
+  #rolling = false;
+  #checkpointing: Promise<void> | undefined;
+  #failed = false;
+  #closing = false;
+
+  /** Use `openDiskEngine`. */
+  constructor(options: DiskEngineOptions, parts: Parts) {
+    const { files, limits, recovered, table, keyspace, accounts } = parts;
+    const { directory } = options;
+    this.#parts = parts;
+    this.#events = options.events;
+    this.recovered = cloneControlState(parts.control);
+    this.tailCut = recovered.tailCut;
+    this.#position = recovered.position;
+    this.#lastSegment = recovered.segment;
+    this.#logBytes = recovered.bytes;
+    const log = options.log ?? ((): void => undefined);
+    const failed = (error: Error): void => this.#fail(error);
+    this.#space = new Space({ files, directory, freeBytesMin: limits.freeBytesMin, retryMs: limits.spaceRetryMs, log });
+    const space = this.#space;
+    this.#segments = new Segments({ files, directory, limits, space, next: recovered.segment + 1, used: recovered.used, failed });
+    this.#log = new Log({
+      segments: this.#segments,
+      space,
+      limits,
+      number: recovered.batch,
+      position: recovered.position,
+      durable: (batch) => this.#durable(batch),
+      failed,
+    });
+    const committed = options.tableCommitted;
+    this.#checkpoint = new Checkpoint({ table, keyspace, accounts, space, limits, ...(committed ? { committed } : {}) });
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  get diskFull(): boolean {
+    return this.#space.full;
+  }
+
+  read(slot: number, key: string): ReturnType<Engine["read"]> {
+    return this.#guarded(() => this.#parts.keyspace.read(slot, key));
+  }
+
+  list(slot: number, after: string | undefined, limit: number): ListedEntry[] {
+    return this.#guarded(() => this.#parts.keyspace.list(slot, after, limit));
+  }
+
+  summary(slot: number): SlotSummary {
+    return this.#guarded(() => this.#parts.keyspace.summary(slot));
+  }
+
+  accepts(bytes: number): boolean {
+    const { keyspace, limits } = this.#parts;
+    if (this.#failed || this.#space.full) return false;
+    // While a checkpoint runs, a second generation may grow as large as the first; a little more bridges the roll.
+    return keyspace.freshBytes + this.#log.unsyncedBytes + bytes <= limits.freshBytesMax * 1.25;
+  }
+
+  append(records: readonly LogRecord[]): number {
+    return this.#log.append(records);
+  }
+
+  /** Runs a checkpoint of everything appended so far; resolves when the table has it and the log before it is gone. */
+  async checkpoint(): Promise<void> {
+    await this.#checkpointing;
+    const position = this.#log.appended;
+    this.#roll();
+    while (!this.#failed && (this.#rolling || this.#position < position)) await this.#log.settled();
+    await this.#checkpointing;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    await this.#log.close();
+    const lost = this.#log.appended - this.#position;
+    await this.#release();
+    if (lost > 0) throw new Error(`closed with ${lost} records not durable: the log had failed`);
+  }
+
+  /** Drops everything at once, as a crash would, and releases the directory. For tests. */
+  async crash(): Promise<void> {
+    this.#closing = true;
+    this.#log.abandon();
+    await this.#release();
+  }
+
+  async #release(): Promise<void> {
+    this.#space.close();
+    this.#checkpoint.stop();
+    await this.#segments.close();
+    await this.#checkpointing;
+    await this.#parts.table.close();
+    await this.#parts.lock.release();
+  }
+
+  #durable(batch: DurableBatch): void {
+    if (this.#failed) return;
+    const { keyspace, control } = this.#parts;
+    if (this.#rolling && batch.segment > this.#lastSegment) this.#freeze(batch);
+    this.#lastSegment = batch.segment;
+    this.#logBytes += batch.bytes;
+    for (const record of batch.records) applyRecord(keyspace, control, record);
+    this.#position = batch.position;
+    if (batch.records.length > 0) this.#events.durable(batch.position);
+    this.#considerCheckpoint();
+  }
+
+  #considerCheckpoint(): void {
+    const { keyspace, limits } = this.#parts;
+    const due = keyspace.freshBytes >= limits.freshBytesMax || this.#logBytes >= limits.logBytesMax;
+    if (due && !this.#checkpointing) this.#roll();
+  }
+
+  #roll(): void {
+    if (this.#rolling || this.#failed || this.#closing) return;
+    this.#rolling = true;
+    this.#log.roll();
+  }
+
+  /** Everything applied so far lies in segments before that of `batch`. */
+  #freeze(batch: DurableBatch): void {
+    const { keyspace, control } = this.#parts;
+    this.#rolling = false;
+    this.#logBytes = 0;
+    const meta = { control: cloneControlState(control), applied: batch.segment - 1, batch: batch.number - 1, position: this.#position };
+    keyspace.freeze();
+    this.#checkpointing = this.#runCheckpoint(meta).catch((error: unknown) => {
+      this.#checkpointing = undefined;
+      if (!(error instanceof CheckpointStopped)) this.#fail(error as Error);
+    });
+  }
+
+  async #runCheckpoint(meta: TableMeta): Promise<void> {
+    const { keyspace } = this.#parts;
+    const { frozen } = keyspace;
+    if (!frozen) return;
+    await this.#checkpoint.run(frozen, meta);
+    keyspace.thaw();
+    await this.#segments.release(meta.applied);
+    await this.#space.check();
+    this.#checkpointing = undefined;
+    this.#considerCheckpoint();
+  }
+
+  #guarded<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      this.#fail(error as Error);
+      throw error;
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed || this.#closing) return;
+    this.#failed = true;
+    this.#log.abandon();
+    this.#events.failed(error);
+  }
+}

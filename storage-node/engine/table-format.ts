@@ -1,0 +1,142 @@
+// Binary form of the table: keys `[slot 2][user key]`, so that a slot is one contiguous range; values `[CRC-32 4][body]`, the
+// checksum over key and body (it finds a value that came back under another key); the summary of a slot; the control state.
+import { crc32 } from "node:zlib";
+import type { StoredRecord } from "../../shared/record.ts";
+import { entryDigest } from "../../shared/digest.ts";
+import { SLOTS } from "../../shared/limits.ts";
+import type { Version } from "../../shared/version.ts";
+import type { ControlState, SlotRole, SlotState } from "./engine.ts";
+import { FLAG_LEFT_OUT, FLAG_TOMBSTONE, readBody, readBodyFacts, RecordWriter, versionAt, writeBody } from "./record-codec.ts";
+import type { Counted, SlotAccount } from "./slot-account.ts";
+
+const CRC_BYTES = 4;
+
+/** The table returned a value that does not match its checksum. The node stops (N10): the other copies restore it. */
+export class DamagedRecordError extends Error {}
+
+/** Appends the table key of a register; returns its bytes (a view into the writer: read it before writing more). */
+export function writeTableKey(writer: RecordWriter, slot: number, key: string): Buffer {
+  writer.reserve(2 + 3 * key.length);
+  const start = writer.length;
+  writer.u16(slot);
+  writer.text(key);
+  return writer.buffer.subarray(start, writer.length);
+}
+
+/** Appends the table value of a register behind its key; returns its bytes (a view, like the key). */
+export function writeTableValue(
+  writer: RecordWriter,
+  key: Buffer,
+  { record, leftOut }: { readonly record: StoredRecord; readonly leftOut: boolean },
+): Buffer {
+  writer.reserve(CRC_BYTES);
+  const start = writer.length;
+  writer.length += CRC_BYTES;
+  writeBody(writer, record, leftOut ? FLAG_LEFT_OUT : 0);
+  const value = writer.buffer.subarray(start, writer.length);
+  value.writeUInt32BE(checksum(key, value), 0);
+  return value;
+}
+
+function checksum(key: Buffer, value: Buffer): number {
+  return crc32(value.subarray(CRC_BYTES), crc32(key));
+}
+
+function check(key: Buffer, value: Buffer): void {
+  if (value.length < CRC_BYTES || value.readUInt32BE(0) !== checksum(key, value)) {
+    throw new DamagedRecordError(
+      `the table holds a damaged record (slot ${key.readUInt16BE(0)}): stop this node and rejoin it with an empty data directory; the other copies restore it`,
+    );
+  }
+}
+
+/** @throws DamagedRecordError */
+export function readTableValue(key: Buffer, value: Buffer): StoredRecord {
+  check(key, value);
+  return readBody(value, CRC_BYTES, value.length);
+}
+
+/**
+ * What a register of the table adds to its slot's summary.
+ * @throws DamagedRecordError
+ */
+export function countTableValue(keyBytes: Buffer, key: string, value: Buffer): Counted {
+  check(keyBytes, value);
+  const { version, flags, valueBytes } = readBodyFacts(value, CRC_BYTES, value.length);
+  const digest = flags & FLAG_LEFT_OUT ? undefined : entryDigest(key, version);
+  if (flags & FLAG_TOMBSTONE) return { live: false, bytes: 0, digest };
+  return { live: true, bytes: keyBytes.length - 2 + valueBytes, digest };
+}
+
+const SUMMARY_BYTES = 32;
+
+export function encodeAccount(account: SlotAccount): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(SUMMARY_BYTES);
+  bytes.writeUInt32BE(account.digest[0], 0);
+  bytes.writeUInt32BE(account.digest[1], 4);
+  bytes.writeDoubleBE(account.keys, 8);
+  bytes.writeDoubleBE(account.tombstones, 16);
+  bytes.writeDoubleBE(account.bytes, 24);
+  return bytes;
+}
+
+export function decodeAccount(bytes: Buffer): SlotAccount {
+  return {
+    digest: [bytes.readUInt32BE(0), bytes.readUInt32BE(4)],
+    keys: bytes.readDoubleBE(8),
+    tombstones: bytes.readDoubleBE(16),
+    bytes: bytes.readDoubleBE(24),
+  };
+}
+
+/** What the table knows beside registers. */
+export interface TableMeta {
+  readonly control: ControlState;
+  /** Highest segment whose batches are all in the table. */
+  readonly applied: number;
+  /** Number of the last batch in the table. */
+  readonly batch: number;
+  /** Records in the table's history. */
+  readonly position: number;
+}
+
+const ROLES: readonly SlotRole[] = ["none", "member", "incoming"];
+const SLOT_BYTES = 32;
+
+/** Slots in binary (128 KiB), the rest as JSON behind them. */
+export function encodeMeta(meta: TableMeta): Buffer {
+  const { slots, ...control } = meta.control;
+  const writer = new RecordWriter(SLOTS * SLOT_BYTES + 4096);
+  for (const slot of slots) writeSlot(writer, slot);
+  const text = JSON.stringify({ ...meta, control });
+  writer.reserve(3 * text.length);
+  writer.text(text);
+  return writer.buffer.subarray(0, writer.length);
+}
+
+function writeSlot(writer: RecordWriter, slot: SlotState): void {
+  writer.u8(ROLES.indexOf(slot.role));
+  writer.u8(slot.copied ? 1 : 0);
+  writer.version(slot.stamp);
+  writer.version(slot.since);
+  writer.version(slot.purged);
+}
+
+export function decodeMeta(bytes: Buffer): TableMeta {
+  const rest = JSON.parse(bytes.toString("utf8", SLOTS * SLOT_BYTES)) as Omit<TableMeta, "control"> & {
+    readonly control: Omit<ControlState, "slots" | "voter"> & { readonly voter?: ControlState["voter"] };
+  };
+  const slots = Array.from({ length: SLOTS }, (_, slot) => readSlot(bytes, slot * SLOT_BYTES));
+  return { ...rest, control: { ...rest.control, voter: rest.control.voter, slots } };
+}
+
+function readSlot(bytes: Buffer, at: number): SlotState {
+  const version = (offset: number): Version => versionAt(bytes, at + offset);
+  return {
+    role: ROLES[bytes[at] ?? 0] ?? "none",
+    copied: bytes[at + 1] === 1,
+    stamp: version(2),
+    since: version(12),
+    purged: version(22),
+  };
+}

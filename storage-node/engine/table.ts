@@ -1,0 +1,185 @@
+// The table on disk: LMDB, and the only file that imports it. Registers in one database, summaries and control state in
+// another, so that one transaction changes a part of the registers together with the summaries that describe it.
+//
+// What lmdb-js needs to be safe (3.5.6): `overlappingSync: false`, else data shows before it is durable and stays visible after
+// a failed sync; never its cache, its sync writes, `clear` or `backup`; keys and values stay untouched until the commit
+// settles; nothing is awaited inside a range; a commit that never settles is noticed (watchdog.ts); a failed commit raises a
+// second rejection (`commitError`), which is caught here, so that it does not reach the process as unhandled.
+import { open } from "lmdb";
+import type { Database, RootDatabase } from "lmdb";
+import type { StoredRecord } from "../../shared/record.ts";
+import { SLOTS } from "../../shared/limits.ts";
+import type { ListedEntry } from "./engine.ts";
+import { RecordWriter } from "./record-codec.ts";
+import { emptyAccount } from "./slot-account.ts";
+import type { Counted, SlotAccount } from "./slot-account.ts";
+import {
+  countTableValue,
+  decodeAccount,
+  decodeMeta,
+  encodeAccount,
+  encodeMeta,
+  readTableValue,
+  writeTableKey,
+} from "./table-format.ts";
+import type { TableMeta } from "./table-format.ts";
+import { guard } from "./watchdog.ts";
+
+/** One put, or a removal where `value` is undefined. Both buffers must not change until the commit settled. */
+export interface TableChange {
+  readonly key: Buffer;
+  readonly value: Buffer | undefined;
+}
+
+/** What one transaction makes durable together. */
+export interface TableCommit {
+  readonly changes: readonly TableChange[];
+  /** Summaries of the slots that the changes touch. */
+  readonly accounts: readonly (readonly [slot: number, account: SlotAccount])[];
+  readonly meta?: TableMeta;
+}
+
+/** No more entries at a time from a range: a long reader keeps old pages alive. */
+export const TABLE_PAGE_MAX = 256;
+
+const META_KEY = Buffer.from("state");
+const ACCOUNT_PREFIX = 0x73; // s
+
+function accountKey(slot: number): Buffer {
+  return Buffer.from([ACCOUNT_PREFIX, slot >> 8, slot & 0xff]);
+}
+
+function slotKey(slot: number): Buffer {
+  return Buffer.from([slot >> 8, slot & 0xff]);
+}
+
+export class Table {
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #registers: Database<Buffer, Buffer>;
+  readonly #meta: Database<Buffer, Buffer>;
+  readonly #stuckMs: number;
+  readonly #key = new RecordWriter(4096);
+
+  private constructor(root: RootDatabase<Buffer, Buffer>, stuckMs: number) {
+    const encodings = { encoding: "binary", keyEncoding: "binary" } as const;
+    this.#root = root;
+    this.#registers = root.openDB<Buffer, Buffer>({ name: "registers", ...encodings });
+    this.#meta = root.openDB<Buffer, Buffer>({ name: "meta", ...encodings });
+    this.#stuckMs = stuckMs;
+  }
+
+  /** Opens or creates `data.mdb` in a directory. @param mapBytes Address space: the largest the table can ever get. */
+  static open(directory: string, options: { readonly mapBytes: number; readonly stuckMs: number }): Table {
+    const root = open<Buffer, Buffer>({
+      path: directory,
+      noSubdir: false,
+      encoding: "binary",
+      keyEncoding: "binary",
+      overlappingSync: false,
+      mapSize: options.mapBytes,
+      maxDbs: 4,
+      maxReaders: 16,
+    });
+    return new Table(root, options.stuckMs);
+  }
+
+  get(slot: number, key: string): StoredRecord | undefined {
+    const bytes = this.#keyBytes(slot, key);
+    const value = this.#registers.getBinaryFast(bytes);
+    return value && readTableValue(bytes, asBuffer(value));
+  }
+
+  /** What a register adds to its slot's summary; null where there is none. */
+  counted(slot: number, key: string): Counted | null {
+    const bytes = this.#keyBytes(slot, key);
+    const value = this.#registers.getBinaryFast(bytes);
+    return value ? countTableValue(bytes, key, asBuffer(value)) : null;
+  }
+
+  /** Up to `limit` registers (at most TABLE_PAGE_MAX) of a slot with key > after, in order. */
+  page(slot: number, after: string | undefined, limit: number): ListedEntry[] {
+    const entries: ListedEntry[] = [];
+    for (const { key, value } of this.#range(slot, after === undefined ? undefined : this.#keyBytes(slot, after), limit)) {
+      entries.push({ key: key.toString("utf8", 2), record: readTableValue(key, asBuffer(value)) });
+    }
+    return entries;
+  }
+
+  /** Table keys of a slot behind `after`, at most TABLE_PAGE_MAX. */
+  keys(slot: number, after: Buffer | undefined): Buffer[] {
+    const keys: Buffer[] = [];
+    for (const { key } of this.#range(slot, after, TABLE_PAGE_MAX)) keys.push(Buffer.from(key));
+    return keys;
+  }
+
+  #range(slot: number, after: Buffer | undefined, limit: number): Iterable<{ key: Buffer; value: Buffer }> {
+    const start = after ? Buffer.concat([after, Buffer.from([0])]) : slotKey(slot);
+    return this.#registers.getRange({ start, end: slotKey(slot + 1), limit: Math.min(limit, TABLE_PAGE_MAX) });
+  }
+
+  #keyBytes(slot: number, key: string): Buffer {
+    this.#key.length = 0;
+    return writeTableKey(this.#key, slot, key);
+  }
+
+  /** Control state as of the last finished checkpoint; undefined in a new table. */
+  meta(): TableMeta | undefined {
+    const bytes = this.#meta.get(META_KEY);
+    return bytes && decodeMeta(bytes);
+  }
+
+  /** Summaries of all slots, as the table holds them. */
+  accounts(): SlotAccount[] {
+    const accounts = Array.from({ length: SLOTS }, emptyAccount);
+    for (const { key, value } of this.#meta.getRange({ start: accountKey(0), end: Buffer.from([ACCOUNT_PREFIX + 1]) })) {
+      accounts[key.readUInt16BE(1)] = decodeAccount(asBuffer(value));
+    }
+    return accounts;
+  }
+
+  /**
+   * One durable transaction.
+   * @throws StuckError where it never settles; the error of the system or of LMDB otherwise (nothing was changed then).
+   */
+  async commit({ changes, accounts, meta }: TableCommit): Promise<void> {
+    const committed = this.#registers.batch(() => {
+      for (const { key, value } of changes) {
+        if (value) void this.#registers.put(key, value);
+        else void this.#registers.remove(key);
+      }
+      for (const [slot, account] of accounts) void this.#meta.put(accountKey(slot), encodeAccount(account));
+      if (meta) void this.#meta.put(META_KEY, encodeMeta(meta));
+    });
+    try {
+      await guard("a transaction of the table", committed, this.#stuckMs);
+    } catch (error) {
+      throw await commitCause(error);
+    }
+  }
+
+  /** Lets the next read see everything committed so far. */
+  refresh(): void {
+    this.#root.resetReadTxn();
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+}
+
+function asBuffer(bytes: Buffer | Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** The reason of a failed commit, which lmdb-js keeps in a promise of its own. */
+async function commitCause(error: unknown): Promise<unknown> {
+  const cause = (error as { commitError?: unknown } | null)?.commitError;
+  if (!(cause instanceof Promise)) return error;
+  return Promise.race([
+    cause.then(
+      () => error,
+      (reason: unknown) => reason,
+    ),
+    new Promise((resolve) => setTimeout(resolve, 100, error)),
+  ]);
+}
