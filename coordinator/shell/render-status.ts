@@ -1,0 +1,122 @@
+// `status` and `nodes`: first what an operator asks first (who leads, does every voter answer, is every slot on enough nodes),
+// then the nodes, then what moves.
+import type { NodeState, NodeStatus, StatusAnswer } from "../../shared/protocol/client-messages.ts";
+import { operationLines } from "./operations.ts";
+import type { Style } from "./style.ts";
+import { tableLines } from "./table.ts";
+import { countOf, durationText, shareText, sizeText } from "./text.ts";
+
+/** The whole cluster at a glance. */
+export function statusLines(answer: StatusAnswer, style: Style): readonly string[] {
+  if (answer.role === "new") return ["No node added yet. Start one with ./node_server 5001, then: addnode A 5001"];
+  return [
+    ...waitingLines(answer, style),
+    ...headLines(answer, style),
+    ...(answer.nodes.length === 0 ? [] : ["", ...nodeLines(answer.nodes, style)]),
+    ...(answer.operations.length === 0 ? [] : ["", ...operationLines(answer.operations, style)]),
+  ];
+}
+
+function headLines(answer: StatusAnswer, style: Style): readonly string[] {
+  const since = answer.leader === undefined ? "" : ` for ${durationText(answer.leader.sinceMs)}`;
+  const leader = answer.leader === undefined ? style.red("none") : style.green(answer.leader.address) + since;
+  return [
+    `Cluster   ${answer.cluster ?? "-"}`,
+    `Leader    ${leader}, epoch ${answer.epoch}`,
+    `Standbys  ${answer.standbys.length === 0 ? "none" : answer.standbys.join(", ")}`,
+    `Voters    ${voterText(answer, style)}`,
+    `Copies    ${copiesText(answer, style)}`,
+  ];
+}
+
+function voterText(answer: StatusAnswer, style: Style): string {
+  const silent = answer.voters.filter((voter) => !voter.answers);
+  const all = answer.voters.map((voter) => voter.id).join(", ");
+  if (answer.voters.length === 0) return "none";
+  if (silent.length === 0) return `${all} (all answer)`;
+  const needed = Math.floor(answer.voters.length / 2) + 1;
+  const answering = answer.voters.length - silent.length;
+  const names = silent.map((voter) => voter.id).join(", ");
+  const paint = answering < needed ? style.red : style.yellow;
+  return `${all} ${paint(`(no answer from ${names}; ${answering} of the ${needed} needed)`)}`;
+}
+
+function copiesText(answer: StatusAnswer, style: Style): string {
+  const wanted =
+    answer.copies === answer.rf ? `${answer.rf} of each key` : `${answer.copies} of each key, ${answer.rf} wanted`;
+  const short = answer.underReplicatedSlots;
+  if (short > 0) return `${wanted}; ${style.yellow(`${countOf(short, "slot")} under-replicated`)}`;
+  return answer.copies < answer.rf
+    ? `${wanted}; ${style.yellow(`under-replicated: ${answer.rf} wanted, ${countOf(answer.nodes.length, "node")}`)}`
+    : `${wanted}; every slot has them`;
+}
+
+function waitingLines(answer: StatusAnswer, style: Style): readonly string[] {
+  if (answer.role !== "waiting") return [];
+  const missing = answer.waitingFor ?? [];
+  return [
+    style.yellow("Waiting: not enough voters answer. Start at least one of these again:"),
+    ...missing.map(({ id, address }) => `  ${id}: ./node_server ${address.slice(address.lastIndexOf(":") + 1)}`),
+    "",
+  ];
+}
+
+/** A table of nodes. */
+export function nodeLines(nodes: readonly NodeStatus[], style: Style): readonly string[] {
+  const right = ["slots", "share", "keys", "bytes", "heard", "delay"];
+  const columns = [
+    { title: "node" },
+    { title: "address" },
+    { title: "state" },
+    ...right.map((title) => ({ title, align: "right" as const })),
+    { title: "vote" },
+  ];
+  const rows = nodes.map((node) => [
+    node.id,
+    node.address,
+    stateText(node.state, style),
+    String(node.slots),
+    shareText(node.share),
+    String(node.keys ?? "?"),
+    node.bytes === null ? "?" : sizeText(node.bytes),
+    orUnknown(node.lastHeardMs),
+    orUnknown(node.eventLoopDelayMs),
+    node.voter ? "yes" : "",
+  ]);
+  return tableLines(columns, rows, style);
+}
+
+/** One node, a line for each fact. */
+export function nodeDetailLines(node: NodeStatus, style: Style): readonly string[] {
+  const facts: readonly (readonly [string, string])[] = [
+    ["Node", `${style.bold(node.id)} (${node.address})`],
+    ["State", stateText(node.state, style)],
+    ["Voter", node.voter ? "yes" : "no"],
+    ["Weight", String(node.weight)],
+    ["Slots", `${node.slots}, ${shareText(node.share)} of all copies`],
+    ["Keys", String(node.keys ?? "?")],
+    ["Bytes", node.bytes === null ? "?" : sizeText(node.bytes)],
+    ["Heartbeat", node.lastHeardMs === null ? "never" : `${durationText(node.lastHeardMs)} ago`],
+    ["Event loop", node.eventLoopDelayMs === null ? "?" : `${durationText(node.eventLoopDelayMs)} delay`],
+    ["Incarnation", node.incarnation],
+  ];
+  return facts.map(([name, fact]) => `${name.padEnd(12)}${fact}`);
+}
+
+function orUnknown(ms: number | null): string {
+  return ms === null ? "?" : durationText(ms);
+}
+
+function stateText(state: NodeState, style: Style): string {
+  switch (state) {
+    case "up":
+      return style.green(state);
+    case "down":
+      return style.red(state);
+    case "suspect":
+      return style.yellow(state);
+    case "joining":
+    case "draining":
+      return style.cyan(state);
+  }
+}
