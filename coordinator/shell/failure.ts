@@ -95,6 +95,7 @@ function failureLine(error: unknown, context: FailureContext, status: ExitStatus
     const look = context.lookWith === undefined ? "" : `; \`${context.lookWith}\` shows`;
     return `The ${context.command} may or may not have happened: ${message}${look}`;
   }
+  if (error instanceof KvError && error.code === "CANCELLED") return `Cancelled: ${message}`;
   const hint = context.advice ?? hintOf(error, message);
   return `Error: ${message}${hint === "" ? "" : `; ${hint}`}`;
 }

@@ -1,20 +1,19 @@
 // "Did you mean": the known word nearest to a mistyped one, by edit distance with swapped neighbours counted once
 // (Damerau, restricted). A word as far off as half its length is no suggestion.
 
-/** The nearest of `candidates`, compared without case; undefined where none is near. */
+/** The nearest of `candidates`, compared without case; among equally near ones that of the same length. Undefined where none is near. */
 export function nearest(typed: string, candidates: readonly string[]): string | undefined {
   const word = typed.toLowerCase();
   const limit = Math.max(1, Math.floor(word.length / 3));
-  let best: string | undefined;
-  let bestDistance = limit + 1;
-  for (const candidate of candidates) {
-    const distance = editDistance(word, candidate.toLowerCase());
-    if (distance < bestDistance && distance < Math.max(word.length, candidate.length)) {
-      best = candidate;
-      bestDistance = distance;
-    }
-  }
-  return best;
+  const near = candidates
+    .map((candidate) => ({
+      candidate,
+      distance: editDistance(word, candidate.toLowerCase()),
+      lengthApart: Math.abs(word.length - candidate.length),
+    }))
+    .filter(({ candidate, distance }) => distance <= limit && distance < Math.max(word.length, candidate.length));
+  near.sort((a, b) => a.distance - b.distance || a.lengthApart - b.lengthApart);
+  return near[0]?.candidate;
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours that turn one text into the other. */

@@ -181,7 +181,7 @@ export class Terminal {
       },
     });
     // readline wraps lines by the width of its output and hears of changes from it.
-    Object.defineProperty(muted, "columns", { get: () => (output as { columns?: number }).columns });
+    Object.defineProperty(muted, "columns", { get: () => (output as { columns?: number }).columns ?? 80 });
     output.on("resize", () => muted.emit("resize"));
     return muted;
   }

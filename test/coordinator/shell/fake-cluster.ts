@@ -31,6 +31,7 @@ export class FakeCluster {
   pace: () => Promise<void> = () => Promise.resolve();
   progressLines = 0;
   operations: OperationStatus[] = [];
+  readonly #cancelled = new Set<string>();
   #version = 0;
   #operation = 0;
 
@@ -159,7 +160,13 @@ export class FakeCluster {
       case "removenode":
       case "setreplica":
         return await this.#change(message, onProgress);
-      default:
+      case "cancel":
+        this.#cancelled.add(message.operation);
+        return ok;
+      case "hello":
+      case "join":
+      case "nodes":
+      case "ping":
         return ok;
     }
   }
@@ -220,6 +227,8 @@ export class FakeCluster {
     for (let step = 0; step < this.progressLines; step++) {
       onProgress?.(at(step));
       await this.pace();
+      if (this.#cancelled.has(operation))
+        throw new KvError("CANCELLED", `${change.op}; slots already moved stay moved`);
     }
     this.#carryOut(change);
     return at(this.progressLines);
