@@ -38,7 +38,7 @@ export interface DiskEngineOptions {
   readonly limits?: Partial<EngineLimits>;
   /** File operations of the log, for tests that fail them. */
   readonly files?: FileLayer;
-  /** For tests: where LMDB keeps its files, and what follows each of its durable transactions. */
+  /** For tests: called after every durable transaction of the table, before anything relies on it. */
   readonly tableCommitted?: () => Promise<void>;
 }
 
@@ -98,6 +98,7 @@ async function firstMeta(
   const made = newFormat();
   const meta: TableMeta = { control: blankControlState(made.incarnation), applied: 0, batch: 0, position: 0 };
   await table.commit({ changes: [], accounts: [], meta });
+  await options.tableCommitted?.();
   return meta;
 }
 

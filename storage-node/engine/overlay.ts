@@ -19,7 +19,7 @@ export interface Cell {
 }
 
 /** Memory of a register beside its texts, roughly. */
-const CELL_WEIGHT = 64;
+const CELL_WEIGHT = 300;
 
 function weight(key: string, record: StoredRecord | null): number {
   return CELL_WEIGHT + key.length + (record ? record.operation.length + valueWeight(record.value) : 0);
