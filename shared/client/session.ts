@@ -311,7 +311,7 @@ export class Session {
   #lineRefused(message: Record<string, unknown>): void {
     if (message["status"] !== "error" || typeof message["id"] !== "number") return;
     const error = errorOf(message, this.address);
-    for (const call of [...this.#inFlight.values()]) {
+    for (const call of this.#inFlight.values()) {
       if (call.line === message["id"]) this.#settle(call, () => call.reject(error));
     }
   }
@@ -329,7 +329,7 @@ export class Session {
   /** @param unsentCode What it is called where nothing was sent. */
   #giveUp(call: Call, why: string, unsentCode: ErrorCode = "OVERLOADED"): void {
     const { op } = call.message;
-    const details = { op, address: this.address };
+    const details = { op, address: this.address, ...(unsentCode === "CANCELLED" ? { aborted: true } : {}) };
     const error =
       call.line === 0
         ? new KvError(

@@ -26,27 +26,26 @@ export class FakeServer {
   readonly asked: Asked[] = [];
   /** What hello answers beside id and status. */
   hello: Record<string, unknown>;
+  /** What `status` answers; null: the script does. A client asks it by itself, so it is not among `asked`. */
+  status: Record<string, unknown> | null = { voters: [], standbys: [] };
   script: Script;
   connections = 0;
+  readonly port: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
   private constructor(server: Server, script: Script) {
     this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
     this.script = script;
     this.hello = { protocol: 1, role: "leader", cluster: CLUSTER, epoch: 3, valueBytesMax: 1024 * 1024 };
     server.on("connection", (socket) => this.#accept(socket));
   }
 
   static async start(script: Script = memory(), port = 0): Promise<FakeServer> {
-    const server = createServer();
-    const fake = new FakeServer(server, script);
+    const server = createServer({ noDelay: true });
     await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
-    return fake;
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return new FakeServer(server, script);
   }
 
   get address(): string {
@@ -90,6 +89,7 @@ export class FakeServer {
     this.lines.push(line);
     const send = (message: object): void => void (socket.writable && socket.write(`${JSON.stringify(message)}\n`));
     if (line.op === "hello") return send({ id: line.id, status: "ok", ...this.hello });
+    if (line.op === "status" && this.status !== null) return send({ id: line.id, status: "ok", ...this.status });
     for (const message of line.op === "batch" ? (line["ops"] as Message[]) : [line]) {
       const asked: Asked = {
         message,

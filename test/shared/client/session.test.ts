@@ -79,7 +79,7 @@ test("progress lines go to the listener until one is done; after the first there
   const last = session.call({ op: "setreplica", rf: 2 }, ({ slotsMoved }) => seen.push(slotsMoved), { timeoutMs: 100 });
   await until(() => seen.length === 1, "progress arrives");
   // A call with the same time limit, made later, has run out: so would the first have, if it still had a deadline.
-  expect((await failure(session.call({ op: "status" }, undefined, { timeoutMs: 100 }))).code).toBe("TIMEOUT");
+  expect((await failure(session.call({ op: "ops" }, undefined, { timeoutMs: 100 }))).code).toBe("TIMEOUT");
   server.asked[0]?.answer({ operation: "1", slotsMoved: 2, done: true });
   expect((await last).slotsMoved).toBe(2);
   expect(seen).toEqual([1]);
