@@ -17,13 +17,9 @@ export const ADDNODE: CommandSpec = {
     { name: "id", kind: "node" },
     { name: "address", kind: "address" },
   ],
-  options: [
-    { name: "weight", value: "w", help: `share of the data compared with a node of weight 1, up to ${WEIGHT_MAX}` },
-  ],
+  options: [{ name: "weight", value: "w", help: `times the data of a node of weight 1, up to ${WEIGHT_MAX}` }],
   help: "add a storage node and rebalance",
-  details: [
-    "The node must be running: ./node_server <port>. Ctrl-C asks whether to cancel; clients are served meanwhile.",
-  ],
+  details: ["The node must run: ./node_server <port>. Clients are served meanwhile."],
   examples: ["addnode A 5001", "addnode B 10.0.0.2:5001 --weight 2"],
   writes: true,
   lookWith: () => "ops",
@@ -45,8 +41,9 @@ export const REMOVENODE: CommandSpec = {
   name: "removenode",
   group: "cluster",
   args: [{ name: "id", kind: "node" }],
-  options: [{ name: "force", help: "go on although the last copy of a slot would go; says what is lost" }],
-  help: "move a node's slots to others, then drop it; a dead one too",
+  options: [{ name: "force", help: "even where the last copy goes; says what is lost" }],
+  help: "move its slots to others, then drop a node",
+  details: ["Works on a dead node too: its slots are copied from the other replicas."],
   examples: ["removenode A", "plan removenode A"],
   writes: true,
   lookWith: () => "ops",
@@ -80,9 +77,9 @@ export const SETREPLICA: CommandSpec = {
 export const PLAN: CommandSpec = {
   name: "plan",
   group: "cluster",
-  args: [{ name: "addnode …|removenode …|setreplica …", kind: "change" }],
+  args: [{ name: "change", kind: "change" }],
   help: "dry run: what such a command would move",
-  details: ["Shows slots, keys and bytes for each node, and changes nothing."],
+  details: ["For addnode, removenode and setreplica; shows slots, keys and bytes."],
   examples: ["plan addnode D 5004", "plan removenode A", "plan setreplica 2"],
   run: async (context, args) => {
     const { nested } = args;
@@ -111,7 +108,7 @@ export const CANCEL: CommandSpec = {
   name: "cancel",
   group: "cluster",
   args: [{ name: "op", kind: "operation" }],
-  help: "stop a rebalance safely: slots already moved stay moved",
+  help: "stop a rebalance; what has moved stays moved",
   examples: ["cancel 3"],
   writes: true,
   lookWith: () => "ops",
@@ -137,13 +134,15 @@ async function change(context: ShellContext, options: ChangeOptions): Promise<Re
   const { answer } = followed;
   const json = withoutId(answer);
   const summary = endLine(answer, context.style);
-  if (answer.phase !== "done") return { lines: [`${stopped(answer)}.`, ...summary], json, status: 1 };
+  if (answer.phase !== "done") {
+    return { lines: [`${stopped(answer)}.`, ...summary], json, status: answer.phase === "cancelled" ? 1 : 3 };
+  }
   return { lines: [...summary, ...(options.ended === undefined ? [] : [options.ended])], json };
 }
 
 function leftRunning(operation: string, command: string): Reply {
   const line = `Operation ${operation} goes on in the background; \`ops\` shows it, \`cancel ${operation}\` stops it.`;
-  return { lines: [line], json: { status: "ok", operation, command, phase: "moving", done: false } };
+  return { lines: [line], json: { status: "ok", operation, command, phase: "moving", done: false }, status: 4 };
 }
 
 function stopped(answer: ProgressAnswer): string {

@@ -19,10 +19,10 @@ const ECHO_CHARS_MAX = 60;
 const IF_VERSION: OptionSpec = {
   name: "if-version",
   value: "version",
-  help: "only if the key still has this version (get <key> --json and where <key> show it)",
+  help: "only if the key has this version (where <key>)",
 };
 const LEVEL_DETAILS = [
-  "one: the first replica, may be stale; quorum: a majority, linearizable; all: every replica.",
+  "one: the first replica; quorum: a majority of them; all: every one.",
   "`consistency` shows and sets the level used where none is given.",
 ];
 
@@ -37,7 +37,7 @@ export const PUT: CommandSpec = {
   options: [
     { name: "if-absent", help: "only if the key holds no value" },
     IF_VERSION,
-    { name: "base64", help: "the value is given in base64: for bytes that are no text" },
+    { name: "base64", help: "the value is in base64: bytes that are no text" },
   ],
   help: "store a value",
   details: LEVEL_DETAILS,
@@ -63,7 +63,7 @@ export const GET: CommandSpec = {
     { name: "level", kind: "level", optional: true },
   ],
   options: [{ name: "raw", help: "print nothing but the value" }],
-  help: "read a value, from another replica where one does not answer",
+  help: "read a value",
   details: LEVEL_DETAILS,
   examples: ["get apple", "get apple one"],
   run: async (context, args) => {
@@ -128,7 +128,7 @@ export const WHERE: CommandSpec = {
   name: "where",
   group: "looking",
   args: [{ name: "key", kind: "key" }],
-  help: "slot and replicas of a key, and whether they are in step",
+  help: "replicas of a key, and whether they agree",
   examples: ["where apple"],
   run: async (context, args) => {
     const answer = await context.call<"where">({ op: "where", key: required(args, "key") });

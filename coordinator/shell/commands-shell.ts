@@ -10,7 +10,7 @@ export const CONSISTENCY: CommandSpec = {
   name: "consistency",
   group: "shell",
   args: [{ name: "level", kind: "level", optional: true }],
-  help: "show or set this session's level for put, get and del",
+  help: "show or set the level used by default",
   examples: ["consistency", "consistency all"],
   run: (context, args) => {
     const level = args.words["level"] as Level | undefined;
@@ -25,15 +25,16 @@ export const CONSISTENCY: CommandSpec = {
 export const SWITCH: CommandSpec = {
   name: "switch",
   group: "shell",
-  args: [{ name: "node or host:port", kind: "target", optional: true }],
-  help: "talk to another coordinator, or read straight from one node",
+  args: [{ name: "node|host:port", kind: "target", optional: true }],
+  help: "another coordinator, or read from one node",
   details: [
-    "On a node, get shows what that node holds (it may be stale); other commands still go to the leader.",
+    "On a node, get shows what that node holds, which may be stale;",
+    "other commands still go to the leader.",
     "Without an argument: back to the leader.",
   ],
   examples: ["switch A", "switch 127.0.0.1:7402", "switch"],
   run: async (context, args) => {
-    const connection = await context.switchTo(args.words["node or host:port"]);
+    const connection = await context.switchTo(args.words["node|host:port"]);
     return { lines: [connectionLine(connection)], json: { status: "ok", ...connection } };
   },
 };
@@ -42,7 +43,7 @@ export const LOGS: CommandSpec = {
   name: "logs",
   group: "looking",
   args: [{ name: "id", kind: "node", optional: true }],
-  help: "the end of the coordinator's log, or of a node's",
+  help: "end of the coordinator's or a node's log",
   examples: ["logs", "logs A"],
   run: async (context, args) => {
     const id = args.words["id"];
@@ -63,7 +64,7 @@ export const HELP: CommandSpec = {
   aliases: ["?"],
   group: "shell",
   args: [{ name: "command", kind: "command", optional: true }],
-  help: "what there is, or how one command is used",
+  help: "this list, or one command",
   examples: ["help", "help put"],
   run: (context, args) => {
     const { commands, style } = context;

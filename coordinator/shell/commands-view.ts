@@ -26,7 +26,7 @@ export const STATS: CommandSpec = {
   name: "stats",
   group: "looking",
   args: [],
-  help: "totals: nodes, keys with and without their copies",
+  help: "totals of nodes and keys",
   examples: ["stats"],
   run: async (context) => {
     const answer = await context.call<"stats">({ op: "stats" });
@@ -38,7 +38,7 @@ export const STATUS: CommandSpec = {
   name: "status",
   group: "looking",
   args: [{ name: "id", kind: "node", optional: true }],
-  help: "leader, standbys, voters, nodes, operations; or one node",
+  help: "the cluster at a glance; or one node",
   examples: ["status", "status A"],
   run: async (context, args) => {
     const answer = await context.call<"status">({ op: "status" });
@@ -53,7 +53,7 @@ export const NODES: CommandSpec = {
   name: "nodes",
   group: "looking",
   args: [],
-  help: "every node: state, slots and share, keys, bytes, heartbeat",
+  help: "a table of the nodes",
   examples: ["nodes"],
   run: async (context) => {
     const { nodes } = await context.call<"status">({ op: "status" });
@@ -66,7 +66,7 @@ export const RING: CommandSpec = {
   name: "ring",
   group: "looking",
   args: [],
-  help: "the ring drawn: who owns how much, where each node's slots lie",
+  help: "where each node's slots lie, and its share",
   examples: ["ring"],
   run: async (context) => {
     const answer = await context.call<"ring">({ op: "ring" });
@@ -78,7 +78,7 @@ export const METRICS: CommandSpec = {
   name: "metrics",
   group: "looking",
   args: [],
-  help: "counts and latencies (p50, p99, max) per operation",
+  help: "counts and latencies per operation",
   examples: ["metrics"],
   run: async (context) => {
     const answer = await context.call<"metrics">({ op: "metrics" });

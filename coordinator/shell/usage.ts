@@ -30,7 +30,8 @@ export function usageLine(command: CommandSpec): string {
 
 /** One line for each command, by group. */
 export function helpLines(commands: readonly CommandSpec[], style: Style): string[] {
-  const shortUsage = (command: CommandSpec): string => usageLine({ ...command, options: [] });
+  const shortUsage = (command: CommandSpec): string =>
+    usageLine({ ...command, options: [] }).replace("one|quorum|all", "level");
   const width = Math.max(...commands.map((command) => shortUsage(command).length)) + 2;
   const lines = GROUPS.flatMap(([group, title]) => [
     style.bold(title),
@@ -38,11 +39,7 @@ export function helpLines(commands: readonly CommandSpec[], style: Style): strin
       .filter((command) => command.group === group)
       .map((command) => `  ${shortUsage(command).padEnd(width)}${style.dim(command.help)}`),
   ]);
-  return [
-    ...lines,
-    "",
-    "help <command> tells more. Every command takes --json. Quote what has spaces; -- ends options.",
-  ];
+  return [...lines, "", "help <command> tells more. Quote what has spaces. --json works with every one."];
 }
 
 /** Usage, options and examples of one command. */

@@ -7,13 +7,14 @@ import type { Followed } from "../command.ts";
 import { InterruptedError } from "../failure.ts";
 import { Narration } from "../operations.ts";
 import type { Style } from "../style.ts";
+import type { OnProgress } from "./link.ts";
 import type { Progress } from "./progress.ts";
 
 export interface FollowEffects {
   readonly style: Style;
   readonly progress: Progress;
   readonly print: (lines: readonly string[]) => void;
-  readonly call: (message: SessionMessage, onProgress?: (answer: ProgressAnswer) => void) => Promise<unknown>;
+  readonly call: (message: SessionMessage, onProgress?: OnProgress) => Promise<unknown>;
   /** Calls back on Ctrl-C until taken back. */
   readonly onInterrupt: (handler: () => void) => () => void;
   /** Asks the user; undefined on Ctrl-C. */
@@ -80,7 +81,9 @@ class Watch {
 
   async #send(): Promise<Followed> {
     try {
-      const last = (await this.#effects.call(this.#change, (answer) => this.#hear(answer))) as ProgressAnswer;
+      // The wire reference says what these lines are.
+      const hear = (answer: unknown): void => this.#hear(answer as ProgressAnswer);
+      const last = (await this.#effects.call(this.#change, hear)) as ProgressAnswer;
       await this.#asking;
       this.#hear(last);
       if (this.#left) this.#effects.endedLater(`Operation ${last.operation} (${last.command}): ${last.phase}.`);

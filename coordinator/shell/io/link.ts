@@ -4,11 +4,11 @@
 import { KvError } from "../../../shared/errors.ts";
 import type { SessionMessage } from "../../../shared/client/answers.ts";
 import { VALUE_BYTES_MAX_DEFAULT } from "../../../shared/limits.ts";
-import type { ClientHelloAnswer, ProgressAnswer } from "../../../shared/protocol/client-messages.ts";
+import type { ClientHelloAnswer } from "../../../shared/protocol/client-messages.ts";
 import type { Connection } from "../command.ts";
 
-/** Takes every line of a topology operation but the last. */
-export type OnProgress = (answer: ProgressAnswer) => void;
+/** Takes every line of a topology operation (ProgressAnswer) but the last. */
+export type OnProgress = (answer: unknown) => void;
 
 /** What the shell needs of a session: `Session` of shared/client/session.ts, or a script of one in tests. */
 export interface ShellSession {

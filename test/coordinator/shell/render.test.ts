@@ -123,11 +123,13 @@ describe("help", () => {
 
   test("every command is listed once, and each tells usage and an example", () => {
     const lines = helpLines(COMMANDS, PLAIN);
+    for (const line of lines) expect(line.length, line).toBeLessThanOrEqual(80);
     for (const command of COMMANDS) {
       const own = lines.filter((line) => line.trimStart().split(/\s/)[0] === command.name && line.startsWith("  "));
       expect(own, command.name).toHaveLength(1);
       const detail = commandHelpLines(command, PLAIN);
       expect(detail[0]).toBe(usageLine(command));
+      for (const line of detail.slice(1)) expect(line.length, line).toBeLessThanOrEqual(80);
       expect(detail.at(-1)).toMatch(/example: /);
     }
   });
