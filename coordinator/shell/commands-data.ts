@@ -51,7 +51,7 @@ export const PUT: CommandSpec = {
     const consistency = levelOf(context, args);
     const answer = await context.call<"put">({ op: "put", key, value, consistency, report: true, ...conditions });
     const replicas = answer.replicas ?? [];
-    return { lines: putLines(key, value, replicas, answer.version), json: { ...withoutId(answer), key } };
+    return { lines: putLines(key, value, replicas, answer.version), json: { status: "ok", key, ...withoutId(answer) } };
   },
 };
 
@@ -72,7 +72,7 @@ export const GET: CommandSpec = {
     if (answer === null) return notFound(key);
     const text = args.options["raw"] === undefined ? undefined : valueText(answer.value);
     const shown = text ?? `${safeText(key)} -> ${shownValue(answer.value)}`;
-    return { lines: [shown], json: { ...withoutId(answer), key } };
+    return { lines: [shown], json: { status: "ok", key, ...withoutId(answer) } };
   },
 };
 
@@ -95,7 +95,7 @@ export const DEL: CommandSpec = {
     try {
       const answer = await context.call<"delete">({ op: "delete", key, consistency, ...conditionsOf(args) });
       if (answer.found === false) return notFound(key);
-      return { lines: [`Deleted: ${safeText(key)}`], json: { ...withoutId(answer), key } };
+      return { lines: [`Deleted: ${safeText(key)}`], json: { status: "ok", key, ...withoutId(answer) } };
     } catch (error) {
       if (error instanceof KvError && error.code === "NOT_FOUND") return notFound(key);
       throw error;

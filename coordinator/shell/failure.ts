@@ -90,7 +90,7 @@ export function describeFailure(error: unknown, context: FailureContext): Failur
 }
 
 function failureLine(error: unknown, context: FailureContext, status: ExitStatus): string {
-  const message = withoutStop(error instanceof Error ? error.message : String(error));
+  const message = trimmed(error instanceof Error ? error.message : String(error));
   if (status === 4) {
     const look = context.lookWith === undefined ? "" : `; \`${context.lookWith}\` shows`;
     return `The ${context.command} may or may not have happened: ${message}${look}`;
@@ -123,6 +123,7 @@ function otherCode(error: unknown): ErrorCode {
   return error instanceof InterruptedError ? "TIMEOUT" : "INTERNAL";
 }
 
-function withoutStop(message: string): string {
-  return message.replace(/\.\s*$/, "");
+/** Without the full stop, and without the session's word on the outcome: the line has its own. */
+function trimmed(message: string): string {
+  return message.replace(/\.\s*$/, "").replace(/: it may have happened$/, "");
 }

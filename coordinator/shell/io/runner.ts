@@ -51,9 +51,14 @@ export class Runner {
     this.#effects = effects;
   }
 
-  /** Whether `exit` was typed. */
+  /** Whether `exit` was typed, or nobody is left to read the answers. */
   get exiting(): boolean {
     return this.#exiting;
+  }
+
+  /** Runs nothing more after the command under way. */
+  stop(): void {
+    this.#exiting = true;
   }
 
   /** Runs a line; 0 for one without words. Never rejects. */

@@ -146,6 +146,8 @@ function openDesk(options: ShellOptions, mode: { readonly interactive: boolean }
     ask: (question) => (atTerminal ? terminal().ask(question) : Promise.resolve(undefined)),
     notify,
   });
+  // Whoever read the answers is gone (`| head`): no failure, but nothing more to do.
+  output.on("error", () => runner.stop());
   return {
     runner,
     terminal,

@@ -51,6 +51,14 @@ describe("wording", () => {
     expect(failure.json).toMatchObject({ status: "error", code: "TIMEOUT", outcome: "unknown", retryable: true });
   });
 
+  test("the session's own word on the outcome is not repeated", () => {
+    const lost = new KvError("LOST", "put was sent to A, which went away (reset): it may have happened");
+    expect(describeFailure(lost, PUT).line).toBe(
+      "The put may or may not have happened: put was sent to A, which went away (reset); `get apple` shows",
+    );
+    expect(describeFailure(lost, GET).line).toBe("Error: put was sent to A, which went away (reset)");
+  });
+
   test("an error says what to do next, once", () => {
     expect(describeFailure(new KvError("NO_CLUSTER", "no node was added yet"), PUT).line).toBe(
       "Error: no node was added yet; add the first node: addnode A 5001",

@@ -1,3 +1,4 @@
+import { Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { KvError } from "../../../shared/errors.ts";
 import { FakeCluster } from "./fake-cluster.ts";
@@ -138,6 +139,17 @@ describe("one command", () => {
     expect((await runWords(["logs", "A"], { logsOf })).output).toBe("logs/A.log\none\ntwo\n");
     expect((await runWords(["logs", "B"], { logsOf })).errors).toMatch(/no log file of node B/);
   });
+});
+
+test("when nobody reads the answers any more, a script ends without a failure of its own", async () => {
+  const cluster = clusterWithKeys(1);
+  const answer = { id: 1, status: "ok", value: "x", version: "3.1" };
+  cluster.override = () => new Promise((resolve) => setImmediate(() => resolve(answer)));
+  const output = new Writable({ write: (_chunk, _encoding, done) => done(new Error("EPIPE")) });
+  const lines = Array.from({ length: 50 }, () => "get key0");
+  const { status } = await runLines(lines, { cluster, output });
+  expect(status).toBe(0);
+  expect(cluster.received.length).toBeLessThan(50);
 });
 
 describe("where commands go", () => {
