@@ -8,9 +8,12 @@ import { isNoSpace } from "./file-layer.ts";
 import type { DurableFile, FileLayer } from "./file-layer.ts";
 import { emptySegment, HEADER_BYTES } from "./log-format.ts";
 import type { Space } from "./space.ts";
+import { guard } from "./watchdog.ts";
 
 /** Zeros written at a time while a segment is prepared: short, since the log's own writes wait behind them. */
 const ZEROS = Buffer.alloc(512 * 1024);
+
+class ClosedError extends Error {}
 
 /** A segment open for appending. */
 export interface Segment {
@@ -136,6 +139,7 @@ export class Segments {
           return segment;
         }
       } catch (error) {
+        if (error instanceof ClosedError) return undefined;
         if (!isNoSpace(error)) {
           this.#with.failed(error as Error);
           return undefined;
@@ -161,7 +165,7 @@ export class Segments {
     const spare = index < 0 ? undefined : this.#spare.splice(index, 1)[0];
     if (!spare) return undefined;
     const file = await files.open(join(directory, segmentName(spare.number)), { create: false });
-    await file.write(emptySegment(this.#next), 0);
+    await this.#write(file, emptySegment(this.#next), 0);
     await this.#publish(segmentName(spare.number));
     return { number: this.#next, bytes: spare.bytes, file };
   }
@@ -174,8 +178,9 @@ export class Segments {
     const name = `preparing-${segmentName(this.#next)}`;
     const file = await files.open(join(directory, name), { create: true });
     try {
-      await writeZeros(file, bytes);
-      await file.write(emptySegment(this.#next), 0);
+      await this.#writeZeros(file, bytes);
+      if (this.#closed) throw new ClosedError("the engine is closing");
+      await this.#write(file, emptySegment(this.#next), 0);
       await this.#publish(name);
     } catch (error) {
       await file.close();
@@ -185,15 +190,20 @@ export class Segments {
   }
 
   async #publish(name: string): Promise<void> {
-    const { files, directory } = this.#with;
-    await files.rename(join(directory, name), join(directory, segmentName(this.#next)));
-    await files.syncDirectory(directory);
+    const { files, directory, limits } = this.#with;
+    const renamed = files.rename(join(directory, name), join(directory, segmentName(this.#next)));
+    await guard("a rename in the log", renamed, limits.stuckMs);
+    await guard("a sync of the log's directory", files.syncDirectory(directory), limits.stuckMs);
   }
-}
 
-async function writeZeros(file: DurableFile, bytes: number): Promise<void> {
-  assert(bytes >= HEADER_BYTES, "a segment holds at least its end mark");
-  for (let offset = 0; offset < bytes; offset += ZEROS.length) {
-    await file.write(ZEROS.subarray(0, Math.min(ZEROS.length, bytes - offset)), offset);
+  async #writeZeros(file: DurableFile, bytes: number): Promise<void> {
+    assert(bytes >= HEADER_BYTES, "a segment holds at least its end mark");
+    for (let offset = 0; offset < bytes && !this.#closed; offset += ZEROS.length) {
+      await this.#write(file, ZEROS.subarray(0, Math.min(ZEROS.length, bytes - offset)), offset);
+    }
+  }
+
+  #write(file: DurableFile, bytes: Buffer, offset: number): Promise<void> {
+    return guard("preparing a segment of the log", file.write(bytes, offset), this.#with.limits.stuckMs);
   }
 }
