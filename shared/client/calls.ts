@@ -26,11 +26,12 @@ export interface Asked {
   readonly reject: (error: KvError) => void;
 }
 
-interface Call extends Asked {
+interface Call {
+  readonly asked: Asked;
   readonly id: number;
-  readonly deadlineAtMs: number;
-  timer: NodeJS.Timeout | undefined;
-  forgetSignal: (() => void) | undefined;
+  /** Infinity once a long operation has begun to answer. */
+  deadlineAtMs: number;
+  forgetSignal: (() => void) | null;
   /** Id of the line it was sent in; 0 while it waits here. */
   line: number;
 }
@@ -62,6 +63,9 @@ export class Calls {
   #nextId = 1;
   #drained: (() => void)[] = [];
   #endReason: string | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires, on the monotonic clock in ms. */
+  #wakesAtMs = Number.POSITIVE_INFINITY;
 
   /** @param onWork Called when there may be something to `take`; often. */
   constructor(address: string, limits: CallLimits, onWork: () => void) {
@@ -94,21 +98,19 @@ export class Calls {
     const { signal, timeoutMs = this.#limits.timeoutMs } = asked.options;
     const refusal = this.#refusal(asked.message.op, signal);
     if (refusal !== null) return asked.reject(refusal);
-    const deadlineAtMs = monotonicMs() + timeoutMs;
     const call: Call = {
-      ...asked,
+      asked,
       id: this.nextId(),
-      deadlineAtMs,
-      timer: undefined,
-      forgetSignal: undefined,
+      deadlineAtMs: monotonicMs() + timeoutMs,
+      forgetSignal: null,
       line: 0,
     };
-    call.timer = setTimeout(() => this.#giveUp(call, `no answer within ${Math.round(timeoutMs)} ms`), timeoutMs);
     if (signal) {
-      const abort = (): void => this.#giveUp(call, "aborted by the caller", "CANCELLED");
+      const abort = (): void => this.#giveUp(call, "was aborted by the caller", "CANCELLED");
       signal.addEventListener("abort", abort, { once: true });
       call.forgetSignal = () => signal.removeEventListener("abort", abort);
     }
+    this.#wakeAt(call.deadlineAtMs);
     this.#waiting.add(call);
     this.#onWork();
   }
@@ -123,7 +125,7 @@ export class Calls {
       this.#waiting.delete(call);
       this.#inFlight.set(call.id, call);
       const json = encode(call, nowMs);
-      const piece = { json, bytes: Buffer.byteLength(json), batchable: BATCHABLE.has(call.message.op), call };
+      const piece = { json, bytes: Buffer.byteLength(json), batchable: BATCHABLE.has(call.asked.message.op), call };
       bytes += piece.bytes;
       outgoing.push(piece);
     }
@@ -138,8 +140,8 @@ export class Calls {
     else if (message["done"] === false) this.#progressed(call, message as unknown as PlainAnswer);
     else {
       this.#settle(call);
-      call.resolve(message as unknown as PlainAnswer);
-      return call.message.op;
+      call.asked.resolve(message as unknown as PlainAnswer);
+      return call.asked.message.op;
     }
     return null;
   }
@@ -153,6 +155,7 @@ export class Calls {
   end(reason: string): void {
     if (this.#endReason !== null) return;
     this.#endReason = reason;
+    clearTimeout(this.#timer);
     for (const call of [...this.#inFlight.values(), ...this.#waiting]) this.#reject(call, this.#lost(call, reason));
   }
 
@@ -179,16 +182,16 @@ export class Calls {
   }
 
   #progressed(call: Call, answer: PlainAnswer): void {
-    clearTimeout(call.timer);
-    call.onProgress?.(answer);
+    call.deadlineAtMs = Number.POSITIVE_INFINITY;
+    call.asked.onProgress?.(answer);
   }
 
   /** @param unsentCode What it is called where nothing was sent. */
   #giveUp(call: Call, why: string, unsentCode: ErrorCode = "OVERLOADED"): void {
-    const { op } = call.message;
+    const { op } = call.asked.message;
     const details = { op, address: this.#address, ...(unsentCode === "CANCELLED" ? { aborted: true } : {}) };
-    const unsent = `${op} was not sent to ${this.#address}: ${why}, ${this.#inFlight.size} operations in flight`;
-    const sent = `${op} was sent to ${this.#address}, then ${why}: it may have happened`;
+    const unsent = `${op} was not sent to ${this.#address}: it ${why}, ${this.#inFlight.size} operations in flight`;
+    const sent = `${op} was sent to ${this.#address} and ${why}: it may have happened`;
     this.#reject(
       call,
       call.line === 0 ? new KvError(unsentCode, unsent, details) : new KvError("TIMEOUT", sent, details),
@@ -197,7 +200,7 @@ export class Calls {
   }
 
   #lost(call: Call, reason: string): KvError {
-    const { op } = call.message;
+    const { op } = call.asked.message;
     const details = { op, address: this.#address };
     if (call.line === 0)
       return new KvError("NO_LEADER", `${op} was not sent: ${this.#address} went away (${reason})`, details);
@@ -210,23 +213,44 @@ export class Calls {
 
   #reject(call: Call, error: KvError): void {
     this.#settle(call);
-    call.reject(error);
+    call.asked.reject(error);
   }
 
   #settle(call: Call): void {
-    clearTimeout(call.timer);
     call.forgetSignal?.();
     this.#inFlight.delete(call.id);
     this.#waiting.delete(call);
     if (this.pending === 0 && this.#drained.length > 0) for (const resolve of this.#drained.splice(0)) resolve();
   }
+
+  /** One timer for all calls, at their earliest deadline: a timer each would cost as much as the rest of a call. */
+  #wakeAt(timeMs: number): void {
+    if (timeMs >= this.#wakesAtMs) return;
+    clearTimeout(this.#timer);
+    this.#wakesAtMs = timeMs;
+    this.#timer = setTimeout(() => this.#expire(), Math.max(1, Math.ceil(timeMs - monotonicMs())));
+  }
+
+  /** Gives up what is due. Most calls are settled long before, so this looks at few, about once a deadline. */
+  #expire(): void {
+    this.#wakesAtMs = Number.POSITIVE_INFINITY;
+    const nowMs = monotonicMs();
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const calls of [this.#inFlight.values(), this.#waiting]) {
+      for (const call of calls) {
+        if (call.deadlineAtMs <= nowMs) this.#giveUp(call, "got no answer before the deadline");
+        else nextMs = Math.min(nextMs, call.deadlineAtMs);
+      }
+    }
+    this.#wakeAt(nextMs);
+  }
 }
 
 /** JSON of a call with its id and, where the operation takes one, the time that is left. */
-function encode(call: Call, nowMs: number): string {
-  const { message, id } = call;
-  if (!TAKES_DEADLINE.has(message.op)) return JSON.stringify({ id, ...message });
-  const leftMs = call.deadlineAtMs - nowMs;
+function encode({ asked: { message }, id, deadlineAtMs }: Call, nowMs: number): string {
+  const rest = JSON.stringify(message).slice(1); // every message has an `op`, so there is something to put before
+  if (!TAKES_DEADLINE.has(message.op)) return `{"id":${id},${rest}`;
+  const leftMs = deadlineAtMs - nowMs;
   const timeoutMs = Math.max(1, Math.floor(leftMs - Math.min(ANSWER_MARGIN_MS, leftMs / 10)));
-  return JSON.stringify({ id, ...message, timeoutMs });
+  return `{"id":${id},"timeoutMs":${timeoutMs},${rest}`;
 }

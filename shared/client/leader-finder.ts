@@ -138,36 +138,44 @@ export class LeaderFinder {
     for (const address of named) if (!this.#seeds.includes(address)) this.learn(address);
   }
 
-  /** Asks every known address once. Resolves with the first session that leads in an epoch above that one, or null. */
+  /**
+   * Asks every known address once. Resolves with the first session that leads in an epoch above that one; without any, with
+   * a coordinator whose cluster has no node yet; else with null.
+   */
   #round({ newerThan }: { newerThan: number }): Promise<Session | null> {
     const queue = [...this.#learned, ...this.#seeds];
     const asked = new Set<string>();
     this.#reasons = new Map();
     return new Promise((resolve) => {
       let running = 0;
-      let found = false;
-      const probed = (address: string, { session, hint, why }: Probe): void => {
-        running--;
-        if (why !== undefined) this.#reasons.set(address, why);
-        if (hint !== undefined) queue.unshift(hint);
-        if (session !== undefined && (found || session.epoch <= newerThan)) this.#retire(session);
-        else if (session !== undefined) {
-          found = true;
-          resolve(session);
-        }
-        next();
+      let found: Session | null = null;
+      let fallback: Session | null = null;
+      const take = (session: Session): void => {
+        if (found !== null || session.epoch <= newerThan) this.#retire(session);
+        else if (session.hello.role === "leader") resolve((found = session));
+        else if (fallback === null) fallback = session;
+        else this.#retire(session);
       };
-      const next = (): void => {
-        while (!found && running < DIALS_MAX && queue.length > 0) {
+      const proceed = (): void => {
+        while (found === null && running < DIALS_MAX && queue.length > 0) {
           const address = queue.shift() as string;
           if (asked.has(address)) continue;
           asked.add(address);
           running++;
-          void this.#probe(address).then((probe) => probed(address, probe)); // never rejects
+          // Never rejects.
+          void this.#probe(address).then(({ session, hint, why }) => {
+            running--;
+            if (why !== undefined) this.#reasons.set(address, why);
+            if (hint !== undefined) queue.unshift(hint);
+            if (session !== undefined) take(session);
+            proceed();
+          });
         }
-        if (running === 0 && !found) resolve(null);
+        if (running > 0) return;
+        if (found !== null && fallback !== null) this.#retire(fallback);
+        resolve(found ?? fallback);
       };
-      next();
+      proceed();
     });
   }
 
@@ -177,7 +185,7 @@ export class LeaderFinder {
       const { role, epoch, cluster, leader } = session.hello;
       const foreign = cluster !== null && this.#cluster !== null && cluster !== this.#cluster;
       if (!foreign && !session.isNode) this.#epochSeen = Math.max(this.#epochSeen, epoch);
-      const leads = role === "leader" ? epoch >= this.#epochSeen : role === "new";
+      const leads = role === "leader" ? epoch >= this.#epochSeen : role === "new" && this.#cluster === null;
       if (leads && !foreign) return { session };
       this.#retire(session);
       if (foreign) return { why: "it belongs to another cluster" };

@@ -35,6 +35,7 @@ interface Task {
   readonly operation: Operation;
   readonly place: Place | null;
   readonly patience: Patience;
+  readonly weight: number;
 }
 
 export class Performer {
@@ -64,24 +65,30 @@ export class Performer {
     patience: Patience,
     weight: number,
   ): Promise<AnswerOf<Message>> {
-    const answer = await this.#admitted(weight, () =>
-      message.op === "scan"
-        ? this.#attempts({ operation: new Operation(message), place: null, patience })
-        : this.#inLane(message, patience, (task) => this.#attempts(task)),
-    );
-    return answer as AnswerOf<Message>; // the wire reference says which answer it is
+    const task = this.#begin(message, patience, weight);
+    try {
+      const answer = await this.#attempts(task);
+      this.#end(task, null);
+      return answer as AnswerOf<Message>; // the wire reference says which answer it is
+    } catch (error) {
+      this.#end(task, error);
+      throw error;
+    }
   }
 
   /** A read at level one: from a storage node, or from the coordinator where that does not work out. */
   async readAtOne(message: GetMessage, patience: Patience): Promise<Entry | null> {
-    return await this.#admitted(0, () =>
-      this.#inLane(message, patience, async (task) => {
-        const entry = await this.#readDirectly(message.key, task);
-        if (entry !== undefined) return entry;
-        const { value, version } = (await this.#attempts(task)) as GetAnswer;
-        return new Entry({ key: message.key, value, version, stale: true });
-      }),
-    );
+    const task = this.#begin(message, patience, 0);
+    try {
+      const entry = await this.#readDirectly(message.key, task);
+      const answer = entry === undefined ? ((await this.#attempts(task)) as GetAnswer) : null;
+      this.#end(task, null);
+      if (answer === null) return entry ?? null;
+      return new Entry({ key: message.key, value: answer.value, version: answer.version, stale: true });
+    } catch (error) {
+      this.#end(task, error);
+      throw error;
+    }
   }
 
   /** Refuses new operations and waits for those under way. */
@@ -91,7 +98,8 @@ export class Performer {
     await this.#direct.close();
   }
 
-  async #admitted<Result>(weight: number, perform: () => Promise<Result>): Promise<Result> {
+  /** Admits an operation and gives it its place. @throws KvError SHUTTING_DOWN, OVERLOADED */
+  #begin(message: OperationMessage, patience: Patience, weight: number): Task {
     if (this.#closed) throw new KvError("SHUTTING_DOWN", "the client is closed; nothing was sent");
     if (this.#running >= OPERATIONS_MAX || (this.#running > 0 && this.#weight + weight > WEIGHT_MAX)) {
       const limit = `${OPERATIONS_MAX} operations or ${WEIGHT_MAX / 1024 / 1024} MiB of values`;
@@ -103,29 +111,19 @@ export class Performer {
     this.#running++;
     this.#weight += weight;
     this.#budget.earn();
-    try {
-      return await perform();
-    } finally {
-      this.#weight -= weight;
-      if (--this.#running === 0) this.#idle?.();
-    }
+    const operation = new Operation(message);
+    return {
+      operation,
+      place: message.op === "scan" ? null : this.#lanes.enter(message.key, operation),
+      patience,
+      weight,
+    };
   }
 
-  async #inLane<Result>(
-    message: Exclude<OperationMessage, { readonly op: "scan" }>,
-    patience: Patience,
-    perform: (task: Task) => Promise<Result>,
-  ): Promise<Result> {
-    const operation = new Operation(message);
-    const place = this.#lanes.enter(message.key, { writes: operation.writes });
-    try {
-      const result = await perform({ operation, place, patience });
-      place.leave("effect");
-      return result;
-    } catch (error) {
-      place.leave(error instanceof KvError && isWithoutEffect(error) ? "none" : "effect");
-      throw error;
-    }
+  #end({ place, weight }: Task, error: unknown): void {
+    place?.leave(error instanceof KvError && isWithoutEffect(error) ? "none" : "effect");
+    this.#weight -= weight;
+    if (--this.#running === 0) this.#idle?.();
   }
 
   async #readDirectly(key: string, task: Task): Promise<Entry | null | undefined> {

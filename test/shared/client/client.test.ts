@@ -198,6 +198,15 @@ test("a standby or a storage node given as the only address leads to the leader"
   expect(leader.of("put").map(({ key }) => key)).toEqual(["standby", "node"]);
 });
 
+test("a coordinator without any node is used only where nobody leads", async () => {
+  const fresh = await start((asked) => asked.refuse("NO_CLUSTER"));
+  fresh.hello = { ...fresh.hello, role: "new", cluster: null, epoch: 0 };
+  expect((await failure((await client(fresh.address)).put("a", "1"))).code).toBe("NO_CLUSTER");
+  const leader = await start();
+  await (await client([fresh.address, leader.address])).put("b", "2");
+  expect([fresh.of("put").length, leader.of("put").length]).toEqual([1, 1]);
+});
+
 test("when the leader dies, the standby that its status named is found", async () => {
   const standby = await start();
   const leader = await start();
@@ -224,7 +233,7 @@ test("a coordinator that claims to lead in an older epoch than another has named
   const first = await client(standby.address);
   await first.put("a", "1");
   await leader.stop();
-  const put = failure(first.put("b", "2", { timeoutMs: 300 }));
+  const put = failure(first.put("b", "2", { timeoutMs: 1_000 }));
   standby.hello = { ...standby.hello, leader: zombie.address };
   expect(["NO_LEADER", "TIMEOUT"]).toContain((await put).code);
   expect(zombie.connections).toBeGreaterThan(0);
