@@ -236,10 +236,11 @@ export class DiskEngine implements Engine {
 
   /** Runs a checkpoint of everything appended so far; resolves when the table has it and the log before it is gone. */
   async checkpoint(): Promise<void> {
-    await this.#checkpointing;
     const position = this.#log.appended;
+    while (this.#alive && this.#position < position) await this.#log.settled();
+    await this.#checkpointing;
     this.#roll();
-    while (!this.#failed && (this.#rolling || this.#position < position)) await this.#log.settled();
+    while (this.#alive && this.#rolling) await this.#log.settled();
     await this.#checkpointing;
   }
 
@@ -280,6 +281,10 @@ export class DiskEngine implements Engine {
     this.#considerCheckpoint();
   }
 
+  get #alive(): boolean {
+    return !this.#failed && !this.#closing;
+  }
+
   #considerCheckpoint(): void {
     const { keyspace, limits } = this.#parts;
     const due = keyspace.freshBytes >= limits.freshBytesMax || this.#logBytes >= limits.logBytesMax;
@@ -287,7 +292,7 @@ export class DiskEngine implements Engine {
   }
 
   #roll(): void {
-    if (this.#rolling || this.#failed || this.#closing) return;
+    if (this.#rolling || !this.#alive) return;
     this.#rolling = true;
     this.#log.roll();
   }

@@ -3,8 +3,9 @@
 import { crc32 } from "node:zlib";
 import type { StoredRecord } from "../../shared/record.ts";
 import { entryDigest } from "../../shared/digest.ts";
-import { SLOTS } from "../../shared/limits.ts";
+import { isZero } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
+import { blankControlState } from "./control-state.ts";
 import type { ControlState, SlotRole, SlotState } from "./engine.ts";
 import { FLAG_LEFT_OUT, FLAG_TOMBSTONE, readBody, readBodyFacts, RecordWriter, versionAt, writeBody } from "./record-codec.ts";
 import type { Counted, SlotAccount } from "./slot-account.ts";
@@ -101,20 +102,33 @@ export interface TableMeta {
 }
 
 const ROLES: readonly SlotRole[] = ["none", "member", "incoming"];
-const SLOT_BYTES = 32;
+const SLOT_BYTES = 34;
 
-/** Slots in binary (128 KiB), the rest as JSON behind them. */
+/** `[slots that were ever touched 2][slot 34]…`, and the rest as JSON behind them. */
 export function encodeMeta(meta: TableMeta): Buffer {
   const { slots, ...control } = meta.control;
-  const writer = new RecordWriter(SLOTS * SLOT_BYTES + 4096);
-  for (const slot of slots) writeSlot(writer, slot);
+  const writer = new RecordWriter(8192);
+  writer.length = 2;
+  let touched = 0;
+  for (const [number, slot] of slots.entries()) {
+    if (isBlank(slot)) continue;
+    touched++;
+    writeSlot(writer, number, slot);
+  }
+  writer.buffer.writeUInt16BE(touched, 0);
   const text = JSON.stringify({ ...meta, control });
   writer.reserve(3 * text.length);
   writer.text(text);
   return writer.buffer.subarray(0, writer.length);
 }
 
-function writeSlot(writer: RecordWriter, slot: SlotState): void {
+function isBlank(slot: SlotState): boolean {
+  return slot.role === "none" && !slot.copied && isZero(slot.stamp) && isZero(slot.since) && isZero(slot.purged);
+}
+
+function writeSlot(writer: RecordWriter, number: number, slot: SlotState): void {
+  writer.reserve(SLOT_BYTES);
+  writer.u16(number);
   writer.u8(ROLES.indexOf(slot.role));
   writer.u8(slot.copied ? 1 : 0);
   writer.version(slot.stamp);
@@ -123,10 +137,13 @@ function writeSlot(writer: RecordWriter, slot: SlotState): void {
 }
 
 export function decodeMeta(bytes: Buffer): TableMeta {
-  const rest = JSON.parse(bytes.toString("utf8", SLOTS * SLOT_BYTES)) as Omit<TableMeta, "control"> & {
+  const touched = bytes.readUInt16BE(0);
+  const restAt = 2 + touched * SLOT_BYTES;
+  const rest = JSON.parse(bytes.toString("utf8", restAt)) as Omit<TableMeta, "control"> & {
     readonly control: Omit<ControlState, "slots" | "voter"> & { readonly voter?: ControlState["voter"] };
   };
-  const slots = Array.from({ length: SLOTS }, (_, slot) => readSlot(bytes, slot * SLOT_BYTES));
+  const { slots } = blankControlState(rest.control.identity.incarnation);
+  for (let at = 2; at < restAt; at += SLOT_BYTES) slots[bytes.readUInt16BE(at)] = readSlot(bytes, at + 2);
   return { ...rest, control: { ...rest.control, voter: rest.control.voter, slots } };
 }
 

@@ -42,16 +42,16 @@ export class EngineModel {
     }
   }
 
-  /** Fails unless an engine shows exactly this. @param recovered Whether the control state was just recovered. */
-  matches(engine: Engine, where: string, { recovered }: { readonly recovered: boolean }): void {
-    for (const slot of MODEL_SLOTS) {
+  /** Fails unless an engine shows exactly this. `recovered`: the control state was just recovered, and is compared too. */
+  matches(engine: Engine, where: string, options: { readonly recovered: boolean; readonly slots?: readonly number[] }): void {
+    for (const slot of options.slots ?? MODEL_SLOTS) {
       const registers = [...this.registers(slot)].map(([key, record]) => ({ key, record }));
       registers.sort((a, b) => compareKeys(a.key, b.key));
       expect(listAll(engine, slot, 50), where).toEqual(registers);
       expect(engine.summary(slot), where).toEqual(recount(registers, slotState(this.control, slot).purged));
       for (const { key, record } of registers) expect(engine.read(slot, key), where).toEqual(record);
     }
-    if (!recovered) return;
+    if (!options.recovered) return;
     expect(engine.recovered.fence, where).toBe(this.control.fence);
     expect(engine.recovered.voter, where).toEqual(this.control.voter);
     expect(engine.recovered.slots, where).toEqual(this.control.slots);
