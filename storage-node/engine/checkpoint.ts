@@ -18,8 +18,12 @@ import type { Table, TableChange, TableCommit } from "./table.ts";
 import { writeTableKey, writeTableValue } from "./table-format.ts";
 import type { TableMeta } from "./table-format.ts";
 
-/** Cells encoded between two turns of the event loop, so that requests are not kept waiting. */
-const CELLS_PER_TURN = 64;
+/** Cells between two looks at the clock. */
+const CELLS_PER_LOOK = 16;
+/** Longest work between two turns of the event loop, so that requests are not kept waiting. */
+const SLICE_MS = 2;
+/** The same while the fresh generation fills up: falling behind would refuse them altogether. */
+const HURRIED_SLICE_MS = 8;
 
 export interface CheckpointDependencies {
   readonly table: Table;
@@ -47,8 +51,8 @@ class Chunk {
     const keyStart = writer.length;
     const key = writeTableKey(writer, slot, cell.key);
     const keyEnd = writer.length;
-    if (cell.record) writeTableValue(writer, key, { record: cell.record, leftOut });
-    this.#changes.push({ keyStart, keyEnd, valueEnd: writer.length, removal: !cell.record });
+    if (!cell.gone) writeTableValue(writer, key, { body: cell, leftOut });
+    this.#changes.push({ keyStart, keyEnd, valueEnd: writer.length, removal: cell.gone });
   }
 
   /** Views are taken only now, when the buffer does not move any more. */
@@ -64,6 +68,8 @@ class Chunk {
 export class Checkpoint {
   readonly #with: CheckpointDependencies;
   #chunk = new Chunk();
+  #committing: Promise<void> = Promise.resolve();
+  #sliceStart = 0;
   #stopped = false;
 
   constructor(dependencies: CheckpointDependencies) {
@@ -78,26 +84,37 @@ export class Checkpoint {
   /** Writes a generation and then `meta`. @throws whatever the table fails with, and CheckpointStopped after `stop`. */
   async run(frozen: Generation, meta: TableMeta): Promise<void> {
     this.#chunk = new Chunk();
+    this.#sliceStart = performance.now();
     for (let slot = 0; slot < SLOTS; slot++) {
       const overlay = frozen.overlay(slot);
       if (overlay) await this.#writeSlot(slot, overlay);
     }
     await this.#flush(meta);
+    await this.#committing;
   }
 
   async #writeSlot(slot: number, overlay: Overlay): Promise<void> {
     if (overlay.wiped) await this.#wipe(slot);
     const { limits } = this.#with;
-    let sinceTurn = 0;
+    let looked = 0;
     for (const key of overlay.sorted) {
       const cell = overlay.cells.get(key);
       assert(cell !== undefined, "a sorted key has a cell");
       this.#add(slot, overlay, cell);
-      if (++sinceTurn % CELLS_PER_TURN === 0) await turn();
+      if (++looked % CELLS_PER_LOOK === 0) await this.#yield();
       const full = this.#chunk.operations >= limits.chunkOperations || this.#chunk.writer.length >= limits.chunkBytes;
       if (full) await this.#flush();
     }
-    if (this.#chunk.operations > 0 && sinceTurn % CELLS_PER_TURN !== 0) await turn();
+    await this.#yield();
+  }
+
+  /** Lets the event loop turn when this slice of work has lasted long enough. */
+  async #yield(): Promise<void> {
+    const { keyspace, limits } = this.#with;
+    const slice = keyspace.freshBytes * 2 > limits.freshBytesMax ? HURRIED_SLICE_MS : SLICE_MS;
+    if (performance.now() - this.#sliceStart < slice) return;
+    await turn();
+    this.#sliceStart = performance.now();
   }
 
   #add(slot: number, overlay: Overlay, cell: Cell): void {
@@ -121,6 +138,7 @@ export class Checkpoint {
   async #wipe(slot: number): Promise<void> {
     const { table, accounts } = this.#with;
     if (this.#chunk.operations > 0) await this.#flush();
+    await this.#committing;
     let after: Buffer | undefined;
     for (;;) {
       const keys = table.keys(slot, after);
@@ -132,11 +150,15 @@ export class Checkpoint {
     this.#account(slot);
   }
 
+  /** Starts the transaction of what was gathered; the one before it must have ended. Gathering goes on meanwhile. */
   async #flush(meta?: TableMeta): Promise<void> {
     const chunk = this.#chunk;
     this.#chunk = new Chunk();
     const commit = { changes: chunk.changes(), accounts: [...chunk.accounts] };
-    await this.#commit(meta ? { ...commit, meta } : commit);
+    await this.#committing;
+    this.#committing = this.#commit(meta ? { ...commit, meta } : commit);
+    // Its failure is met where it is awaited: before the next one, or at the end.
+    this.#committing.catch(() => undefined);
   }
 
   async #commit(commit: TableCommit): Promise<void> {

@@ -18,6 +18,7 @@ import { lockDirectory } from "./lock.ts";
 import type { DirectoryLock } from "./lock.ts";
 import { Log } from "./log.ts";
 import type { DurableBatch } from "./log.ts";
+import type { ControlRecord } from "./record-codec.ts";
 import { recover } from "./recovery.ts";
 import type { Recovered } from "./recovery.ts";
 import { segmentNumber, Segments } from "./segments.ts";
@@ -128,18 +129,18 @@ async function replay({ lock, table, meta, limits, files, options }: ReplayInput
     files,
     directory: options.directory,
     from: meta,
-    apply: (record) => applyRecord(keyspace, control, record),
+    sink: {
+      write: (slot, key, body) => keyspace.write(slot, key, body),
+      control: (record) => applyRecord(keyspace, control, record),
+    },
     log: options.log ?? ((): void => undefined),
   });
   return { lock, table, accounts, keyspace, control, recovered, limits, files };
 }
 
-/** One durable record takes effect. */
-function applyRecord(keyspace: Keyspace, control: ControlState, record: LogRecord): void {
+/** One durable record takes effect. Writes of registers go to the keyspace directly. */
+function applyRecord(keyspace: Keyspace, control: ControlState, record: ControlRecord): void {
   switch (record.type) {
-    case "write":
-      keyspace.write(record.slot, record.key, record.record);
-      return;
     case "remove":
       keyspace.remove(record.slot, record.keys);
       return;
@@ -275,7 +276,11 @@ export class DiskEngine implements Engine {
     if (this.#rolling && batch.segment > this.#lastSegment) this.#freeze(batch);
     this.#lastSegment = batch.segment;
     this.#logBytes += batch.bytes;
-    for (const record of batch.records) applyRecord(keyspace, control, record);
+    const { records, bodies, buffer } = batch;
+    for (const [index, record] of records.entries()) {
+      if (record.type !== "write") applyRecord(keyspace, control, record);
+      else keyspace.write(record.slot, record.key, { bytes: buffer, start: bodies[2 * index] ?? 0, end: bodies[2 * index + 1] ?? 0 });
+    }
     this.#position = batch.position;
     if (batch.records.length > 0) this.#events.durable(batch.position);
     this.#considerCheckpoint();

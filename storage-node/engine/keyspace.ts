@@ -10,8 +10,10 @@ import type { Version } from "../../shared/version.ts";
 import type { ListedEntry, SlotSummary } from "./engine.ts";
 import { Generation } from "./overlay.ts";
 import type { Cell, Overlay } from "./overlay.ts";
-import { count, counted, emptyAccount, summaryOf } from "./slot-account.ts";
+import { count, emptyAccount, summaryOf } from "./slot-account.ts";
 import type { Counted, SlotAccount } from "./slot-account.ts";
+import { countBody } from "./table-format.ts";
+import type { Body } from "./record-codec.ts";
 import { TABLE_PAGE_MAX } from "./table.ts";
 import type { Table } from "./table.ts";
 
@@ -44,12 +46,12 @@ export class Keyspace {
 
   // Changes
 
-  write(slot: number, key: string, record: StoredRecord): void {
-    this.#fresh.set(slot, key, record);
+  write(slot: number, key: string, body: Body): void {
+    this.#fresh.set(slot, key, body);
   }
 
   remove(slot: number, keys: readonly string[]): void {
-    for (const key of keys) this.#fresh.set(slot, key, null);
+    for (const key of keys) this.#fresh.set(slot, key, undefined);
   }
 
   wipe(slot: number): void {
@@ -63,7 +65,7 @@ export class Keyspace {
     for (;;) {
       const page = this.list(slot, after, TABLE_PAGE_MAX);
       for (const { key, record } of page) {
-        if (record.value === null && compare(record.version, upTo) <= 0) this.#fresh.set(slot, key, null);
+        if (record.value === null && compare(record.version, upTo) <= 0) this.#fresh.set(slot, key, undefined);
       }
       after = page.at(-1)?.key;
       if (page.length < TABLE_PAGE_MAX) return;
@@ -86,13 +88,14 @@ export class Keyspace {
   // Lookups
 
   read(slot: number, key: string): StoredRecord | undefined {
-    for (const generation of [this.#fresh, this.#frozen]) {
-      const overlay = generation?.overlay(slot);
-      const cell = overlay?.cells.get(key);
-      if (cell) return cell.record ?? undefined;
-      if (overlay?.wiped) return undefined;
-    }
-    return this.#table.get(slot, key);
+    const fresh = this.#fresh.overlay(slot);
+    const cell = fresh?.cells.get(key);
+    if (cell) return cell.record;
+    if (fresh?.wiped) return undefined;
+    const frozen = this.#frozen?.overlay(slot);
+    const frozenCell = frozen?.cells.get(key);
+    if (frozenCell) return frozenCell.record;
+    return frozen?.wiped ? undefined : this.#table.get(slot, key);
   }
 
   list(slot: number, after: string | undefined, limit: number): ListedEntry[] {
@@ -113,15 +116,15 @@ export class Keyspace {
     const overlays = this.#overlays(slot);
     const pages = overlays.map((overlay) => overlay.keysAbove(after, limit));
     const table = overlays.some((overlay) => overlay.wiped) ? [] : this.#table.page(slot, after, limit);
-    const below = new Map(table.map((entry) => [entry.key, entry]));
+    const below = new Map(table.map(({ key, record }) => [key, record]));
     pages.push(table.map((entry) => entry.key));
     const end = lowestEnd(pages, limit);
     const keys = mergeKeys(pages, end);
     const entries: ListedEntry[] = [];
     for (const key of keys) {
       const cell = cellOf(overlays, key);
-      const entry = cell ? cell.record && { key, record: cell.record } : below.get(key);
-      if (entry) entries.push(entry);
+      const record = cell ? cell.record : below.get(key);
+      if (record) entries.push({ key, record });
     }
     return { entries, end };
   }
@@ -151,8 +154,12 @@ export class Keyspace {
   #settleCell(slot: number, cell: Cell, before: Counted | null): void {
     const account = this.#account(slot);
     if (before) count(account, before, -1);
-    cell.counted = cell.record && counted(cell.key, cell.record, this.#purged(slot));
+    this.#count(slot, cell);
     if (cell.counted) count(account, cell.counted, 1);
+  }
+
+  #count(slot: number, cell: Cell): void {
+    cell.counted = cell.gone ? null : countBody(cell.key, cell, this.#purged(slot));
     cell.waiting = false;
   }
 
@@ -176,11 +183,8 @@ export class Keyspace {
   settleFrozen(slot: number, cell: Cell, table: Counted | null): Counted | null {
     if (!cell.waiting) return cell.counted ?? null;
     const hidden = this.#fresh.overlay(slot)?.wiped ?? false;
-    if (!hidden) this.#settleCell(slot, cell, cell.counted === undefined ? table : cell.counted);
-    else {
-      cell.counted = cell.record && counted(cell.key, cell.record, this.#purged(slot));
-      cell.waiting = false;
-    }
+    if (hidden) this.#count(slot, cell);
+    else this.#settleCell(slot, cell, cell.counted === undefined ? table : cell.counted);
     return cell.counted ?? null;
   }
 

@@ -15,6 +15,10 @@ import { guard } from "./watchdog.ts";
 /** What became durable together. */
 export interface DurableBatch {
   readonly records: readonly LogRecord[];
+  /** For each record where its body starts in `buffer`, and where it ends; 0 and anything for what is no register. */
+  readonly bodies: readonly number[];
+  /** Only to be read while `durable` runs. */
+  readonly buffer: Buffer;
   /** Position behind its records. */
   readonly position: number;
   readonly number: number;
@@ -40,6 +44,7 @@ export interface LogOptions {
 interface Batch {
   readonly writer: RecordWriter;
   readonly records: LogRecord[];
+  readonly bodies: number[];
 }
 
 const WRITER_BYTES = 64 * 1024;
@@ -82,8 +87,8 @@ export class Log {
 
   append(records: readonly LogRecord[]): number {
     for (const record of records) {
-      const { writer } = this.#gathering;
-      writeRecord(writer, record);
+      const { writer, bodies } = this.#gathering;
+      bodies.push(writeRecord(writer, record), writer.length);
       this.#gathering.records.push(record);
       if (writer.length >= this.#with.limits.batchBytesMax) this.#cut();
     }
@@ -119,7 +124,7 @@ export class Log {
   #newBatch(): Batch {
     const writer = this.#idleWriters.pop() ?? new RecordWriter(WRITER_BYTES);
     writer.length = HEADER_BYTES;
-    return { writer, records: [] };
+    return { writer, records: [], bodies: [] };
   }
 
   #cut(): void {
@@ -166,8 +171,8 @@ export class Log {
       // The disk works on the next batch while this one takes effect.
       if (batch) writing = this.#write(batch);
       try {
-        this.#recycle(done.writer);
         this.#with.durable(durable);
+        this.#recycle(done.writer);
       } catch (error) {
         // The write under way must not be left without an owner.
         writing.catch(() => undefined);
@@ -184,7 +189,7 @@ export class Log {
   }
 
   /** Undefined only when the engine closed while waiting for a segment. */
-  async #write({ writer, records }: Batch): Promise<DurableBatch | undefined> {
+  async #write({ writer, records, bodies }: Batch): Promise<DurableBatch | undefined> {
     const end = writer.length;
     writer.reserve(HEADER_BYTES);
     const segment = await this.#place(end + HEADER_BYTES);
@@ -195,7 +200,7 @@ export class Log {
     await this.#writeDurably(segment, writer.buffer.subarray(0, end + HEADER_BYTES));
     this.#offset += end;
     this.#position = position + records.length;
-    return { records, position: this.#position, number, segment: segment.number, bytes: end };
+    return { records, bodies, buffer: writer.buffer, position: this.#position, number, segment: segment.number, bytes: end };
   }
 
   async #place(bytes: number): Promise<Segment | undefined> {

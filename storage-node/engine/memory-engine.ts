@@ -9,9 +9,9 @@ import { compare } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
 import { applyControl, blankControlState, cloneControlState, slotState } from "./control-state.ts";
 import type { ControlState, Engine, EngineEvents, ListedEntry, LogRecord, SlotSummary } from "./engine.ts";
-import { firstAbove } from "./overlay.ts";
 import { count, counted, emptyAccount, summaryOf } from "./slot-account.ts";
 import type { Counted } from "./slot-account.ts";
+import { firstAbove } from "./sorted-keys.ts";
 
 const EMPTY_SUMMARY: SlotSummary = summaryOf(emptyAccount());
 

@@ -18,7 +18,8 @@ export const FLAG_LEFT_OUT = 4;
 
 /** Bytes of a body before the operation id. */
 export const BODY_FIXED_BYTES = 22;
-const FLAGS_AT = 20;
+/** Where a body has its flags. */
+export const FLAGS_AT = 20;
 const OPERATION_AT = 21;
 
 const KIND_WRITE = 1;
@@ -109,9 +110,12 @@ export function writeBody(writer: RecordWriter, record: StoredRecord, flags = 0)
   else if (value !== null) writer.length += writer.buffer.write(value.base64, writer.length, "base64");
 }
 
-/** Appends one record of the log. */
-export function writeRecord(writer: RecordWriter, record: LogRecord): void {
-  if (record.type !== "write") return writeControl(writer, record);
+/** Appends one record of the log. Returns where the body of a register starts (it ends with the record); 0 for other records. */
+export function writeRecord(writer: RecordWriter, record: LogRecord): number {
+  if (record.type !== "write") {
+    writeControl(writer, record);
+    return 0;
+  }
   writer.reserve(9 + 3 * record.key.length + bodyBytesMax(record.record));
   writer.u8(KIND_WRITE);
   writer.u16(record.slot);
@@ -122,6 +126,7 @@ export function writeRecord(writer: RecordWriter, record: LogRecord): void {
   writer.length += 4;
   writeBody(writer, record.record);
   writer.buffer.writeUInt32BE(writer.length - bodyLengthAt - 4, bodyLengthAt);
+  return bodyLengthAt + 4;
 }
 
 function writeControl(writer: RecordWriter, record: LogRecord): void {
@@ -164,32 +169,54 @@ export function readBodyFacts(bytes: Buffer, start: number, end: number): { vers
   return { version: versionAt(bytes, start), flags: bytes[start + FLAGS_AT] ?? 0, valueBytes };
 }
 
+/** Takes the records of a batch, one after the other. */
+export interface RecordSink {
+  /** A register; its body stays encoded. */
+  write(slot: number, key: string, body: Body): void;
+  control(record: ControlRecord): void;
+}
+
+/** Where the body of a register lies. Whoever keeps it copies it. */
+export interface Body {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Every record but the write of a register. */
+export type ControlRecord = Exclude<LogRecord, { readonly type: "write" }>;
+
 /**
- * The records of a batch, in order. The bytes passed a checksum, so that a malformed one is our own bug or a newer format.
+ * Hands the records of a batch over, in order. The bytes passed a checksum, so that a malformed one is our own bug or a newer
+ * format.
  * @throws RangeError where a record does not end inside the payload, Error for an unknown kind.
  */
-export function readRecords(payload: Buffer): LogRecord[] {
-  const records: LogRecord[] = [];
+export function readRecords(payload: Buffer, sink: RecordSink): void {
   let offset = 0;
   while (offset < payload.length) {
     const kind = payload[offset];
-    if (kind === KIND_WRITE) {
-      const slot = payload.readUInt16BE(offset + 1);
-      const keyEnd = offset + 5 + payload.readUInt16BE(offset + 3);
-      const bodyAt = keyEnd + 4;
-      const end = bodyAt + payload.readUInt32BE(keyEnd);
-      if (end > payload.length) throw new RangeError("a record of the log does not end inside its batch");
-      const key = payload.toString("utf8", offset + 5, keyEnd);
-      records.push({ type: "write", slot, key, record: readBody(payload, bodyAt, end) });
-      offset = end;
-    } else if (kind === KIND_CONTROL) {
-      const end = offset + 5 + payload.readUInt32BE(offset + 1);
-      if (end > payload.length) throw new RangeError("a record of the log does not end inside its batch");
-      records.push(JSON.parse(payload.toString("utf8", offset + 5, end)) as LogRecord);
-      offset = end;
-    } else {
-      throw new Error(`the log holds a record of unknown kind ${kind}: it was written by a newer program`);
-    }
+    if (kind === KIND_WRITE) offset = readWrite(payload, offset, sink);
+    else if (kind === KIND_CONTROL) offset = readControl(payload, offset, sink);
+    else throw new Error(`the log holds a record of unknown kind ${kind}: it was written by a newer program`);
   }
-  return records;
+}
+
+function readWrite(payload: Buffer, offset: number, sink: RecordSink): number {
+  const slot = payload.readUInt16BE(offset + 1);
+  const keyEnd = offset + 5 + payload.readUInt16BE(offset + 3);
+  const start = keyEnd + 4;
+  const end = inside(payload, start + payload.readUInt32BE(keyEnd));
+  sink.write(slot, payload.toString("utf8", offset + 5, keyEnd), { bytes: payload, start, end });
+  return end;
+}
+
+function readControl(payload: Buffer, offset: number, sink: RecordSink): number {
+  const end = inside(payload, offset + 5 + payload.readUInt32BE(offset + 1));
+  sink.control(JSON.parse(payload.toString("utf8", offset + 5, end)) as ControlRecord);
+  return end;
+}
+
+function inside(payload: Buffer, end: number): number {
+  if (end > payload.length) throw new RangeError("a record of the log does not end inside its batch");
+  return end;
 }

@@ -4,11 +4,11 @@
 //  - what is bad at the very end may be torn, or acknowledged and damaged since: cut it, and say so (`tailCut`);
 //  - a cut made by an earlier recovery is followed by a segment that goes on with the number that was cut: no gap.
 import { join } from "node:path";
-import type { LogRecord } from "./engine.ts";
 import type { FileLayer } from "./file-layer.ts";
 import { laterBatch, readBatch } from "./log-format.ts";
 import type { BatchHeader } from "./log-format.ts";
 import { readRecords } from "./record-codec.ts";
+import type { RecordSink } from "./record-codec.ts";
 import { isPreparing, segmentName, segmentNumber } from "./segments.ts";
 import type { SegmentFile } from "./segments.ts";
 
@@ -34,7 +34,8 @@ export interface RecoveryOptions {
   readonly directory: string;
   /** What the table already holds. */
   readonly from: { readonly applied: number; readonly batch: number; readonly position: number };
-  readonly apply: (record: LogRecord) => void;
+  /** Takes every record, in order. */
+  readonly sink: RecordSink;
   readonly log: (message: string) => void;
 }
 
@@ -95,8 +96,7 @@ class Replay {
     if (header.number !== this.batch + 1 || header.position !== this.position) {
       throw this.#corrupt(`batch ${this.batch + 1} is missing or damaged, batch ${header.number} follows in ${segmentName(header.segment)}`);
     }
-    const records = readRecords(payload);
-    for (const record of records) this.#options.apply(record);
+    readRecords(payload, this.#options.sink);
     this.batch = header.number;
     this.position += header.records;
     this.bytes += payload.length;

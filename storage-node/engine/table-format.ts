@@ -3,11 +3,12 @@
 import { crc32 } from "node:zlib";
 import type { StoredRecord } from "../../shared/record.ts";
 import { entryDigest } from "../../shared/digest.ts";
-import { isZero } from "../../shared/version.ts";
+import { compare, isZero } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
 import { blankControlState } from "./control-state.ts";
 import type { ControlState, SlotRole, SlotState } from "./engine.ts";
-import { FLAG_LEFT_OUT, FLAG_TOMBSTONE, readBody, readBodyFacts, RecordWriter, versionAt, writeBody } from "./record-codec.ts";
+import { FLAG_LEFT_OUT, FLAG_TOMBSTONE, FLAGS_AT, readBody, readBodyFacts, RecordWriter, versionAt } from "./record-codec.ts";
+import type { Body } from "./record-codec.ts";
 import type { Counted, SlotAccount } from "./slot-account.ts";
 
 const CRC_BYTES = 4;
@@ -28,13 +29,16 @@ export function writeTableKey(writer: RecordWriter, slot: number, key: string): 
 export function writeTableValue(
   writer: RecordWriter,
   key: Buffer,
-  { record, leftOut }: { readonly record: StoredRecord; readonly leftOut: boolean },
+  { body, leftOut }: { readonly body: Body; readonly leftOut: boolean },
 ): Buffer {
-  writer.reserve(CRC_BYTES);
   const start = writer.length;
-  writer.length += CRC_BYTES;
-  writeBody(writer, record, leftOut ? FLAG_LEFT_OUT : 0);
-  const value = writer.buffer.subarray(start, writer.length);
+  const end = start + CRC_BYTES + body.end - body.start;
+  writer.reserve(end - start);
+  body.bytes.copy(writer.buffer, start + CRC_BYTES, body.start, body.end);
+  const flagsAt = start + CRC_BYTES + FLAGS_AT;
+  if (leftOut) writer.buffer[flagsAt] = (writer.buffer[flagsAt] ?? 0) | FLAG_LEFT_OUT;
+  writer.length = end;
+  const value = writer.buffer.subarray(start, end);
   value.writeUInt32BE(checksum(key, value), 0);
   return value;
 }
@@ -67,6 +71,14 @@ export function countTableValue(keyBytes: Buffer, key: string, value: Buffer): C
   const digest = flags & FLAG_LEFT_OUT ? undefined : entryDigest(key, version);
   if (flags & FLAG_TOMBSTONE) return { live: false, bytes: 0, digest };
   return { live: true, bytes: keyBytes.length - 2 + valueBytes, digest };
+}
+
+/** What an encoded register that is not in the table adds to its slot's summary. @param purged The slot's purged version. */
+export function countBody(key: string, { bytes, start, end }: Body, purged: Version): Counted {
+  const { version, flags, valueBytes } = readBodyFacts(bytes, start, end);
+  const live = (flags & FLAG_TOMBSTONE) === 0;
+  const digest = live || compare(version, purged) > 0 ? entryDigest(key, version) : undefined;
+  return { live, bytes: live ? Buffer.byteLength(key) + valueBytes : 0, digest };
 }
 
 const SUMMARY_BYTES = 32;

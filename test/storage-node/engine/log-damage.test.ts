@@ -5,6 +5,8 @@ import type { LogRecord } from "../../../storage-node/engine/engine.ts";
 import { openDiskEngine } from "../../../storage-node/engine/disk-engine.ts";
 import { DamagedLogError, recover } from "../../../storage-node/engine/recovery.ts";
 import type { Recovered } from "../../../storage-node/engine/recovery.ts";
+import { readBody } from "../../../storage-node/engine/record-codec.ts";
+import type { RecordSink } from "../../../storage-node/engine/record-codec.ts";
 import { readBatch } from "../../../storage-node/engine/log-format.ts";
 import { SimulatedFiles } from "../../support/engine-files.ts";
 import { removeDirectory, Reports, SMALL_LIMITS, temporaryDirectory } from "../../support/engine-harness.ts";
@@ -63,7 +65,11 @@ async function replay(contents: ReadonlyMap<string, Buffer>): Promise<Recovered 
   for (const [path, bytes] of contents) files.put(path, bytes);
   const replayed: LogRecord[] = [];
   const from = { applied: 0, batch: 0, position: 0 };
-  const recovered = await recover({ files, directory, from, apply: (record) => replayed.push(record), log: () => undefined });
+  const sink: RecordSink = {
+    write: (slot, key, { bytes, start, end }) => replayed.push({ type: "write", slot, key, record: readBody(bytes, start, end) }),
+    control: (record) => replayed.push(record),
+  };
+  const recovered = await recover({ files, directory, from, sink, log: () => undefined });
   return { ...recovered, records: replayed };
 }
 

@@ -1,12 +1,14 @@
 // Records survive their binary form: in batches of the log and as values of the table.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { RecordWriter, readRecords, writeRecord } from "../../../storage-node/engine/record-codec.ts";
-import { countTableValue, readTableValue, writeTableKey, writeTableValue } from "../../../storage-node/engine/table-format.ts";
+import { readBody, readRecords, RecordWriter, writeBody, writeRecord } from "../../../storage-node/engine/record-codec.ts";
+import { countBody, countTableValue, readTableValue, writeTableKey, writeTableValue } from "../../../storage-node/engine/table-format.ts";
 import { decodeMeta, encodeMeta } from "../../../storage-node/engine/table-format.ts";
 import { blankControlState } from "../../../storage-node/engine/control-state.ts";
 import { counted } from "../../../storage-node/engine/slot-account.ts";
 import type { LogRecord } from "../../../storage-node/engine/engine.ts";
+import type { Body } from "../../../storage-node/engine/record-codec.ts";
+import type { StoredRecord } from "../../../shared/record.ts";
 import type { Incarnation, OwnerId } from "../../../shared/ids.ts";
 import { ZERO } from "../../../shared/version.ts";
 
@@ -28,12 +30,33 @@ const logRecord: fc.Arbitrary<LogRecord> = fc.oneof(
   fc.record({ type: fc.constant("accept" as const), ballot: pair, state: text }),
 );
 
+/** The records of a payload. */
+function decode(payload: Buffer): LogRecord[] {
+  const records: LogRecord[] = [];
+  readRecords(payload, {
+    write: (slotNumber, name, { bytes, start, end }) =>
+      records.push({ type: "write", slot: slotNumber, key: name, record: readBody(bytes, start, end) }),
+    control: (one) => records.push(one),
+  });
+  return records;
+}
+
+/** Key and value of the table for a register. */
+function tableForm(number: number, name: string, stored: StoredRecord): { keyBytes: Buffer; valueBytes: Buffer; body: Body } {
+  const bodyWriter = new RecordWriter(16);
+  writeBody(bodyWriter, stored);
+  const body = { bytes: bodyWriter.buffer, start: 0, end: bodyWriter.length };
+  const writer = new RecordWriter(16);
+  const keyBytes = Buffer.from(writeTableKey(writer, number, name));
+  return { keyBytes, valueBytes: Buffer.from(writeTableValue(writer, keyBytes, { body, leftOut: false })), body };
+}
+
 test("any row of records comes back from a batch as it was", () => {
   fc.assert(
     fc.property(fc.array(logRecord, { maxLength: 20 }), (records) => {
       const writer = new RecordWriter(16);
       for (const one of records) writeRecord(writer, one);
-      expect(readRecords(writer.buffer.subarray(0, writer.length))).toEqual(records);
+      expect(decode(writer.buffer.subarray(0, writer.length))).toEqual(records);
     }),
   );
 });
@@ -41,20 +64,16 @@ test("any row of records comes back from a batch as it was", () => {
 test("any register comes back from the table as it was, and counts there as it does in memory", () => {
   fc.assert(
     fc.property(slot, key, record, (number, name, stored) => {
-      const writer = new RecordWriter(16);
-      const keyBytes = Buffer.from(writeTableKey(writer, number, name));
-      const valueBytes = Buffer.from(writeTableValue(writer, keyBytes, { record: stored, leftOut: false }));
+      const { keyBytes, valueBytes, body } = tableForm(number, name, stored);
       expect(readTableValue(keyBytes, valueBytes)).toEqual(stored);
+      for (const purged of [ZERO, stored.version]) expect(countBody(name, body, purged)).toEqual(counted(name, stored, purged));
       expect(countTableValue(keyBytes, name, valueBytes)).toEqual({ ...counted(name, stored, ZERO), digest: expect.anything() as unknown });
     }),
   );
 });
 
 test("a flipped bit of a table value, or another key, is found by the checksum", () => {
-  const writer = new RecordWriter(16);
-  const stored = { version: [3, 4], origin: [3, 1], value: "some value", operation: "op" } as const;
-  const keyBytes = Buffer.from(writeTableKey(writer, 5, "apple"));
-  const valueBytes = Buffer.from(writeTableValue(writer, keyBytes, { record: stored, leftOut: false }));
+  const { keyBytes, valueBytes } = tableForm(5, "apple", { version: [3, 4], origin: [3, 1], value: "some value", operation: "op" });
   for (let bit = 0; bit < valueBytes.length * 8; bit++) {
     const damaged = Buffer.from(valueBytes);
     damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));
@@ -66,8 +85,8 @@ test("a flipped bit of a table value, or another key, is found by the checksum",
 test("a record cut short, or of an unknown kind, is refused", () => {
   const writer = new RecordWriter(16);
   writeRecord(writer, { type: "fence", group: 0, epoch: 3 });
-  expect(() => readRecords(writer.buffer.subarray(0, writer.length - 1))).toThrow(RangeError);
-  expect(() => readRecords(Buffer.from([9]))).toThrow(/unknown kind 9: it was written by a newer program/);
+  expect(() => decode(writer.buffer.subarray(0, writer.length - 1))).toThrow(RangeError);
+  expect(() => decode(Buffer.from([9]))).toThrow(/unknown kind 9: it was written by a newer program/);
 });
 
 test("the control state comes back from the table as it was", () => {
