@@ -7,7 +7,6 @@ import { setImmediate as turn } from "node:timers/promises";
 import { assert } from "../../shared/assert.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import type { EngineLimits } from "./engine-limits.ts";
-import { isNoSpace } from "./file-layer.ts";
 import type { Keyspace } from "./keyspace.ts";
 import type { Cell, Generation, Overlay } from "./overlay.ts";
 import { RecordWriter } from "./record-codec.ts";
@@ -18,6 +17,8 @@ import type { Table, TableChange, TableCommit } from "./table.ts";
 import { writeTableKey, writeTableValue } from "./table-format.ts";
 import type { TableMeta } from "./table-format.ts";
 
+/** LMDB copies whole pages: a transaction takes this much more space than its records, at least. */
+const PAGES_FACTOR = 4;
 /** Cells between two looks at the clock. */
 const CELLS_PER_LOOK = 16;
 /** Longest work between two turns of the event loop, so that requests are not kept waiting. */
@@ -162,16 +163,17 @@ export class Checkpoint {
   }
 
   async #commit(commit: TableCommit): Promise<void> {
-    const { table, space, committed } = this.#with;
+    const { table, space, limits, committed } = this.#with;
     for (;;) {
       if (this.#stopped) throw new CheckpointStopped("the engine is closing");
       try {
         await table.commit(commit);
         break;
       } catch (error) {
-        if (!isNoSpace(error) && !isNoSpaceText(error)) throw error;
+        const needed = PAGES_FACTOR * limits.chunkBytes;
+        if (!(await space.explains(error, needed))) throw error;
         space.exhausted("table");
-        await space.retryLater();
+        await space.waitFor(needed);
       }
     }
     space.found("table");
@@ -180,9 +182,5 @@ export class Checkpoint {
   }
 }
 
+/** The engine closes while a checkpoint waits for space. */
 export class CheckpointStopped extends Error {}
-
-/** LMDB reports system errors by their text. */
-function isNoSpaceText(error: unknown): boolean {
-  return error instanceof Error && /no space left|disk quota exceeded/i.test(error.message);
-}

@@ -24,7 +24,7 @@ import type { Recovered } from "./recovery.ts";
 import { segmentNumber, Segments } from "./segments.ts";
 import { Space } from "./space.ts";
 import type { SlotAccount } from "./slot-account.ts";
-import { Table } from "./table.ts";
+import { isTable, Table } from "./table.ts";
 import type { TableMeta } from "./table-format.ts";
 
 export interface DiskEngineOptions {
@@ -68,7 +68,7 @@ export async function openDiskEngine(options: DiskEngineOptions): Promise<DiskEn
   try {
     const format = await readFormat(files, options.directory);
     if (!format) await checkUnused(files, options.directory);
-    table = Table.open(join(options.directory, "table"), limits);
+    table = await openTable(options.directory, limits);
     const meta = table.meta() ?? (await firstMeta(table, { options, format }));
     if (!(await readFormat(files, options.directory))) await finishDirectory(files, options, meta);
     const parts = await replay({ lock, table, meta, limits, files, options });
@@ -77,6 +77,18 @@ export async function openDiskEngine(options: DiskEngineOptions): Promise<DiskEn
     await table?.close();
     await lock.release();
     throw error;
+  }
+}
+
+/** LMDB ends the process, not the call, on a file that is not its own: that is looked at first. */
+async function openTable(directory: string, limits: EngineLimits): Promise<Table> {
+  const place = join(directory, "table");
+  const advice = "start with an empty directory; the other copies restore it";
+  if (!(await isTable(place))) throw new DataDirectoryError(`the table in ${directory} is damaged: ${advice}`);
+  try {
+    return Table.open(place, limits);
+  } catch (error) {
+    throw new DataDirectoryError(`the table in ${directory} cannot be opened (${(error as Error).message}): ${advice}`);
   }
 }
 

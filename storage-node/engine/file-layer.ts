@@ -2,6 +2,7 @@
 // or lose power. LMDB does its own input and output and is not behind it.
 import { constants, close, fdatasync, open, write } from "node:fs";
 import { mkdir, open as openHandle, readdir, readFile, rename, rm, statfs } from "node:fs/promises";
+import { constants as osConstants } from "node:os";
 import { promisify } from "node:util";
 
 /** A file of known size that is written in place. */
@@ -92,8 +93,14 @@ export function systemCode(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
-/** Whether an error says that the disk, or this user's share of it, is full. */
+/** Whether an error says that the disk, or this user's share of it, is full. LMDB gives numbers, Node gives names. */
 export function isNoSpace(error: unknown): boolean {
-  const code = systemCode(error);
-  return code === "ENOSPC" || code === "EDQUOT";
+  const code = (error as { code?: unknown } | null)?.code;
+  return code === "ENOSPC" || code === "EDQUOT" || code === osConstants.errno.ENOSPC || code === osConstants.errno.EDQUOT;
+}
+
+/** Whether an error is that of a device, or of a write that LMDB saw cut short. */
+export function isInputOutput(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return code === "EIO" || code === osConstants.errno.EIO;
 }

@@ -1,6 +1,7 @@
 // Space: whether the disk has room for user data. Running out is met here, by whoever prepares the next segment of the log or
 // writes a checkpoint, and never inside an append (rule 6). A reserve is kept free for fences, votes and checkpoints: below
 // it user data is refused too. Recovers by itself: every reason goes away when its owner succeeds again.
+import { isInputOutput, isNoSpace } from "./file-layer.ts";
 import type { FileLayer } from "./file-layer.ts";
 
 /** Who ran out: the log, a checkpoint, or the reserve. */
@@ -47,6 +48,21 @@ export class Space {
   /** Whether `bytes` fit without touching the reserve. */
   async fits(bytes: number): Promise<boolean> {
     return (await this.#files.freeBytes(this.#directory)) >= bytes + this.#freeBytesMin;
+  }
+
+  /**
+   * Whether lack of space is behind an error of the table. LMDB reports a write that a full disk cut short as EIO, so that one
+   * counts when less is free than the transaction may have needed.
+   */
+  async explains(error: unknown, neededBytes: number): Promise<boolean> {
+    if (isNoSpace(error)) return true;
+    return isInputOutput(error) && (await this.#files.freeBytes(this.#directory)) < neededBytes;
+  }
+
+  /** Waits until `bytes` are free, looking now and then, or until the engine closes. */
+  async waitFor(bytes: number): Promise<void> {
+    do await this.retryLater();
+    while (!this.#closed && (await this.#files.freeBytes(this.#directory)) < bytes);
   }
 
   /** Looks at the reserve, and keeps looking while it is touched. Called when a segment or a checkpoint took space. */

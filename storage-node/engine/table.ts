@@ -3,13 +3,17 @@
 //
 // What lmdb-js needs to be safe (3.5.6): `overlappingSync: false`, else data shows before it is durable and stays visible after
 // a failed sync; never its cache, its sync writes, `clear` or `backup`; keys and values stay untouched until the commit
-// settles; nothing is awaited inside a range; a commit that never settles is noticed (watchdog.ts); a failed commit raises a
-// second rejection (`commitError`), which is caught here, so that it does not reach the process as unhandled.
+// settles; nothing is awaited inside a range; a commit that never settles is noticed (watchdog.ts). A failed commit rejects more
+// promises than the one that is awaited: those of single operations and `commitError`, which are caught here, and with
+// `eventTurnBatching` one that nobody can reach, so that it is off: each transaction is one explicit batch anyway.
+import { open as openFile } from "node:fs/promises";
+import { join } from "node:path";
 import { open } from "lmdb";
 import type { Database, RootDatabase } from "lmdb";
 import type { StoredRecord } from "../../shared/record.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import type { ListedEntry } from "./engine.ts";
+import { systemCode } from "./file-layer.ts";
 import { RecordWriter } from "./record-codec.ts";
 import { emptyAccount } from "./slot-account.ts";
 import type { Counted, SlotAccount } from "./slot-account.ts";
@@ -53,6 +57,35 @@ function slotKey(slot: number): Buffer {
   return Buffer.from([slot >> 8, slot & 0xff]);
 }
 
+/** In the first page of every LMDB file, in the byte order of the machine. */
+const LMDB_MAGIC = 0xbe_ef_c0_de;
+const MAGIC_WITHIN_BYTES = 64;
+
+/** Whether a directory holds an LMDB file, or none yet. Opening anything else may end the process. */
+export async function isTable(directory: string): Promise<boolean> {
+  const head = await firstBytes(join(directory, "data.mdb"));
+  if (!head || head.length === 0) return true;
+  for (let at = 0; at + 4 <= head.length; at += 4) {
+    if (head.readUInt32LE(at) === LMDB_MAGIC || head.readUInt32BE(at) === LMDB_MAGIC) return true;
+  }
+  return false;
+}
+
+async function firstBytes(path: string): Promise<Buffer | undefined> {
+  try {
+    const file = await openFile(path, "r");
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(MAGIC_WITHIN_BYTES), 0, MAGIC_WITHIN_BYTES, 0);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
 export class Table {
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #registers: Database<Buffer, Buffer>;
@@ -76,6 +109,7 @@ export class Table {
       encoding: "binary",
       keyEncoding: "binary",
       overlappingSync: false,
+      eventTurnBatching: false,
       mapSize: options.mapBytes,
       maxDbs: 4,
       maxReaders: 16,
@@ -143,12 +177,10 @@ export class Table {
    */
   async commit({ changes, accounts, meta }: TableCommit): Promise<void> {
     const committed = this.#registers.batch(() => {
-      for (const { key, value } of changes) {
-        if (value) void this.#registers.put(key, value);
-        else void this.#registers.remove(key);
-      }
-      for (const [slot, account] of accounts) void this.#meta.put(accountKey(slot), encodeAccount(account));
-      if (meta) void this.#meta.put(META_KEY, encodeMeta(meta));
+      const owned = new Owned();
+      for (const { key, value } of changes) owned.take(value ? this.#registers.put(key, value) : this.#registers.remove(key));
+      for (const [slot, account] of accounts) owned.take(this.#meta.put(accountKey(slot), encodeAccount(account)));
+      if (meta) owned.take(this.#meta.put(META_KEY, encodeMeta(meta)));
     });
     try {
       await guard("a transaction of the table", committed, this.#stuckMs);
@@ -164,6 +196,18 @@ export class Table {
 
   async close(): Promise<void> {
     await this.#root.close();
+  }
+}
+
+/** Promises of single operations: their outcome is that of the transaction, which is awaited; a rejection of theirs is not news. */
+class Owned {
+  #last: Promise<unknown> | undefined;
+
+  /** Most operations of a transaction share one promise. */
+  take(operation: Promise<unknown>): void {
+    if (operation === this.#last) return;
+    this.#last = operation;
+    operation.then(undefined, () => undefined);
   }
 }
 

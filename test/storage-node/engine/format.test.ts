@@ -71,6 +71,12 @@ test("a directory whose table is gone is refused: its incarnation would promise 
   expect((await refusal()).message).toMatch(/the table in .* is missing or empty/);
 });
 
+test("a table that LMDB does not recognise is refused with what to do", async () => {
+  await used();
+  await writeFile(join(directory, "table", "data.mdb"), Buffer.alloc(65_536, 0x55));
+  expect((await refusal()).message).toMatch(/the table in .* is damaged: start with an empty directory/);
+});
+
 test("a first start that was interrupted before the format file is finished by the next", async () => {
   await used();
   const names = await readdir(directory);
