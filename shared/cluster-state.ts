@@ -36,8 +36,12 @@ export interface Placement {
 export interface TopologyOperation {
   readonly id: string;
   readonly change: TopologyChange;
+  /** Whether its first change of the state (a member joins, drains, another number of copies) was made. */
+  readonly begun: boolean;
+  /** Slots to move, as planned when it began. */
   readonly slotsTotal: number;
-  readonly cancelled?: boolean;
+  /** setreplica: the number to go back to when it is cancelled. */
+  readonly previousRf?: number;
 }
 
 export interface ClusterState {
@@ -95,7 +99,10 @@ export function decodeState(text: string): ClusterState {
     throw new KvError("BAD_REQUEST", `cluster state: not JSON (${String(error)})`);
   }
   if (parsed.format !== 1) {
-    throw new KvError("UNSUPPORTED_PROTOCOL", `cluster state has format ${String(parsed.format)}: upgrade this program`);
+    throw new KvError(
+      "UNSUPPORTED_PROTOCOL",
+      `cluster state has format ${String(parsed.format)}: upgrade this program`,
+    );
   }
   const { table, ...rest } = parsed;
   return { ...rest, slots: decodeTable(parsed.members, table) };

@@ -39,9 +39,24 @@ export const ERRORS = {
   DISK_FULL: definite(true, 507, "no space left on the node's disk; reads go on"),
   SHUTTING_DOWN: definite(true, 503, "the process is draining"),
   // Outcome unknown.
-  TIMEOUT: { outcome: "unknown", retryable: true, http: 504, meaning: "sent, no quorum answered in time: may have happened" },
-  LOST: { outcome: "unknown", retryable: true, http: 504, meaning: "the connection closed after sending: may have happened" },
-  PARTIAL: { outcome: "unknown", retryable: true, http: 504, meaning: "level all: stored on some replicas, not on every one" },
+  TIMEOUT: {
+    outcome: "unknown",
+    retryable: true,
+    http: 504,
+    meaning: "sent, no quorum answered in time: may have happened",
+  },
+  LOST: {
+    outcome: "unknown",
+    retryable: true,
+    http: 504,
+    meaning: "the connection closed after sending: may have happened",
+  },
+  PARTIAL: {
+    outcome: "unknown",
+    retryable: true,
+    http: 504,
+    meaning: "level all: stored on some replicas, not on every one",
+  },
   // Between coordinator and node.
   WRONG_NODE: definite(false, 503, "N1: other cluster, node id or incarnation"),
   FENCED: definite(false, 503, "N2: a newer epoch was seen"),

@@ -47,7 +47,8 @@ export function accept(
   proposal: { readonly ballot: Ballot; readonly owner: OwnerId; readonly state: string; readonly seat?: boolean },
 ): VoterDecision {
   const { ballot, owner, state } = proposal;
-  const known = proposal.seat && !record ? { promised: 0, owner: "" as const, ballot: ZERO, state: "" } : initialised(record);
+  const known =
+    proposal.seat && !record ? { promised: 0, owner: "" as const, ballot: ZERO, state: "" } : initialised(record);
   const rival = ballot[0] === known.promised && owner !== known.owner;
   if (ballot[0] < known.promised || rival || compare(ballot, known.ballot) < 0) throw outPromised(known);
   const changes: VoterChange[] = [];

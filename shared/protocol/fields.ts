@@ -15,7 +15,8 @@ export function malformed(field: string, expected: string): never {
 
 export function text(fields: Fields, name: string, charsMax = 1024): string {
   const value = fields[name];
-  if (typeof value !== "string" || value.length > charsMax) malformed(name, `a string of at most ${charsMax} characters`);
+  if (typeof value !== "string" || value.length > charsMax)
+    malformed(name, `a string of at most ${charsMax} characters`);
   return value;
 }
 
@@ -46,7 +47,12 @@ export function object(value: unknown, name: string): Fields {
   return value as Fields;
 }
 
-export function list<T>(fields: Fields, name: string, lengthMax: number, read: (item: unknown, name: string) => T): T[] {
+export function list<T>(
+  fields: Fields,
+  name: string,
+  lengthMax: number,
+  read: (item: unknown, name: string) => T,
+): T[] {
   const value = fields[name];
   if (!Array.isArray(value) || value.length > lengthMax) malformed(name, `a list of at most ${lengthMax}`);
   return value.map((item: unknown, index) => read(item, `${name}[${index}]`));
@@ -80,7 +86,10 @@ export function key(fields: Fields, name = "key"): string {
   if (typeof value !== "string" || value.length === 0) malformed(name, `1–${KEY_BYTES_MAX} bytes of UTF-8`);
   // A code unit is at most three bytes: short keys need no encoding to know that they fit.
   if (value.length * 3 > KEY_BYTES_MAX && utf8Bytes(value) > KEY_BYTES_MAX) {
-    throw new KvError("TOO_LARGE", `${name}: ${utf8Bytes(value)} bytes, the limit is ${KEY_BYTES_MAX}: use a shorter key`);
+    throw new KvError(
+      "TOO_LARGE",
+      `${name}: ${utf8Bytes(value)} bytes, the limit is ${KEY_BYTES_MAX}: use a shorter key`,
+    );
   }
   return value;
 }

@@ -103,17 +103,7 @@ export interface RolesOp {
   readonly op: "roles";
 }
 
-export type DataOp =
-  | ReadOp
-  | WriteOp
-  | SlotsOp
-  | InstallOp
-  | RemoveOp
-  | PurgeOp
-  | DigestOp
-  | ListOp
-  | PullOp
-  | RolesOp;
+export type DataOp = ReadOp | WriteOp | SlotsOp | InstallOp | RemoveOp | PurgeOp | DigestOp | ListOp | PullOp | RolesOp;
 
 /** The envelope of data operations: who it is for, and who leads. */
 export interface BatchRequest {
@@ -306,6 +296,8 @@ export interface InspectResult {
   readonly status: "ok";
   /** Null while the node is in no cluster. */
   readonly cluster: ClusterId | null;
+  readonly node: NodeId | null;
+  readonly incarnation: Incarnation;
   /** Voter id: the node's id, or the seat of a coordinator. */
   readonly voter: string | null;
   readonly fence: number;

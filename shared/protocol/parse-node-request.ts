@@ -102,7 +102,10 @@ export function parseNodeRequest(message: Fields): NodeRequest {
     case "join":
       return { id, op: "misdirected", wanted: op };
     default:
-      throw new KvError("BAD_REQUEST", `op: unknown operation "${op.slice(0, 32)}"; a node knows ping, stats, read, hello, batch`);
+      throw new KvError(
+        "BAD_REQUEST",
+        `op: unknown operation "${op.slice(0, 32)}"; a node knows ping, stats, read, hello, batch`,
+      );
   }
 }
 
@@ -125,7 +128,11 @@ function parseDataOp(item: unknown, name: string): DataOp {
     case "incoming":
     case "copied":
     case "drop":
-      return { op: op satisfies SlotsOp["op"], slots: field.slots(fields), stamp: field.pair(fields["stamp"], "stamp") };
+      return {
+        op: op satisfies SlotsOp["op"],
+        slots: field.slots(fields),
+        stamp: field.pair(fields["stamp"], "stamp"),
+      };
     case "install":
       return {
         op,

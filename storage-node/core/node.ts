@@ -132,7 +132,15 @@ export class StorageNode {
     }
     const { diskFull, tailCut } = this.#engine;
     const pendingWrites = this.#registers.pendingWrites;
-    return { node: identity.id ?? null, incarnation: identity.incarnation, fence, ...totals, pendingWrites, diskFull, tailCut };
+    return {
+      node: identity.id ?? null,
+      incarnation: identity.incarnation,
+      fence,
+      ...totals,
+      pendingWrites,
+      diskFull,
+      tailCut,
+    };
   }
 
   #line(peer: PeerNumber, raw: Readonly<Record<string, unknown>>): void {
@@ -172,7 +180,11 @@ export class StorageNode {
         this.#checkVoter(line.cluster, line.voter);
         return this.#vote(peer, line.id, () => accept(this.#control.state.voter, line));
       case "misdirected":
-        throw new KvError("NOT_LEADER", `a storage node does not answer ${line.wanted}: ask the coordinator`, this.#leaderHint());
+        throw new KvError(
+          "NOT_LEADER",
+          `a storage node does not answer ${line.wanted}: ask the coordinator`,
+          this.#leaderHint(),
+        );
       default:
         unreachable(line);
     }
@@ -188,7 +200,8 @@ export class StorageNode {
   }
 
   #park(peer: PeerNumber, line: NodeRequest): void {
-    if (this.#parked.length >= NODE_PARKED_LINES_MAX) throw new KvError("OVERLOADED", "too many lines wait for the disk");
+    if (this.#parked.length >= NODE_PARKED_LINES_MAX)
+      throw new KvError("OVERLOADED", "too many lines wait for the disk");
     this.#parked.push({ until: this.#control.appended, peer, line });
   }
 
@@ -199,7 +212,8 @@ export class StorageNode {
     const released = this.#waiting.splice(0, ready < 0 ? this.#waiting.length : ready);
     for (const { peer, message } of released) this.#effects.push({ type: "answer", peer, message });
     const parked = this.#parked.findIndex(({ until }) => until > position);
-    for (const { peer, line } of this.#parked.splice(0, parked < 0 ? this.#parked.length : parked)) this.#again(peer, line);
+    for (const { peer, line } of this.#parked.splice(0, parked < 0 ? this.#parked.length : parked))
+      this.#again(peer, line);
   }
 
   #again(peer: PeerNumber, line: NodeRequest): void {
@@ -217,7 +231,8 @@ export class StorageNode {
     this.#checkIdentity(line);
     if (this.#raiseFence(line.epoch) > this.#control.durable) return this.#park(peer, line);
     const { fence } = this.#control.state;
-    if (line.epoch < fence) throw new KvError("FENCED", `epoch ${line.epoch} is over, this node is at ${fence}`, { fence });
+    if (line.epoch < fence)
+      throw new KvError("FENCED", `epoch ${line.epoch} is over, this node is at ${fence}`, { fence });
     if (this.#raiseStamps(line.ops) > this.#control.durable) return this.#park(peer, line);
     const [first] = line.ops;
     if (first?.op === "pull") return this.#pull(peer, line, first);
@@ -236,10 +251,14 @@ export class StorageNode {
     const { cluster, id, incarnation } = this.#control.state.identity;
     if (line.cluster === cluster && line.node === id && line.incarnation === incarnation) return;
     const what = line.cluster !== cluster ? "cluster" : line.node !== id ? "node id" : "incarnation";
-    throw new KvError("WRONG_NODE", `this is another ${what}: node ${id ?? "(blank)"}, cluster ${cluster ?? "(none)"}`, {
-      node: id ?? null,
-      incarnation,
-    });
+    throw new KvError(
+      "WRONG_NODE",
+      `this is another ${what}: node ${id ?? "(blank)"}, cluster ${cluster ?? "(none)"}`,
+      {
+        node: id ?? null,
+        incarnation,
+      },
+    );
   }
 
   /** N2. Returns the position at which the fence is durable. */
@@ -322,13 +341,18 @@ export class StorageNode {
   /** A key in the wrong slot would live twice: our own bug, refused before it does harm. */
   #misplaced(op: { readonly slot: number; readonly key: string }): OpResult | undefined {
     const slot = slotOf(op.key, this.#control.state.identity.seed ?? 0);
-    return slot === op.slot ? undefined : refuse("BAD_REQUEST", `slot: the key belongs to slot ${slot}, not ${op.slot}`);
+    return slot === op.slot
+      ? undefined
+      : refuse("BAD_REQUEST", `slot: the key belongs to slot ${slot}, not ${op.slot}`);
   }
 
   // Pulls.
 
   #pull(peer: PeerNumber, line: BatchRequest, op: PullOp): void {
-    const refusal = line.ops.length > 1 ? refuse("BAD_REQUEST", "pull: must be the only operation of its line") : pullable(this.#control, op);
+    const refusal =
+      line.ops.length > 1
+        ? refuse("BAD_REQUEST", "pull: must be the only operation of its line")
+        : pullable(this.#control, op);
     if (refusal) return this.#answer(peer, line.id, { status: "ok", results: [refusal] }, 0);
     const call = ++this.#calls;
     this.#pulls.set(call, { peer, line, op });
@@ -401,6 +425,8 @@ export class StorageNode {
     return {
       status: "ok",
       cluster: identity.cluster ?? null,
+      node: identity.id ?? null,
+      incarnation: identity.incarnation,
       voter: voter ? (identity.id ?? null) : null,
       fence,
       promised: voter?.promised ?? 0,
@@ -444,7 +470,10 @@ export class StorageNode {
   #checkVoter(cluster: string, voter: string): void {
     const { identity } = this.#control.state;
     if (identity.cluster !== cluster || identity.id !== voter) {
-      throw new KvError("WRONG_NODE", `this is node ${identity.id ?? "(blank)"} of cluster ${identity.cluster ?? "(none)"}`);
+      throw new KvError(
+        "WRONG_NODE",
+        `this is node ${identity.id ?? "(blank)"} of cluster ${identity.cluster ?? "(none)"}`,
+      );
     }
   }
 
@@ -485,7 +514,8 @@ export function errorAnswer(error: KvError): object {
 function forEachStamp(op: DataOp, visit: (slot: number, stamp: Stamp) => void): void {
   if (op.op === "read" || op.op === "write" || op.op === "copy" || op.op === "remove") visit(op.slot, op.stamp);
   else if (op.op === "seal") for (const slot of op.slots) visit(slot, op.stamp);
-  else if (op.op === "digest" || op.op === "list") op.slots.forEach((slot, index) => visit(slot, op.stamps[index] ?? ZERO));
+  else if (op.op === "digest" || op.op === "list")
+    op.slots.forEach((slot, index) => visit(slot, op.stamps[index] ?? ZERO));
 }
 
 function forEachSlot(op: DataOp, visit: (slot: number) => void): void {

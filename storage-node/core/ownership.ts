@@ -1,7 +1,15 @@
 // Ownership (N6, N7, N9): what this node is for a slot, and at which stamp. Steps of a re-seating change it; each change is one
 // durable log record, and a wipe is part of it. A slot that refuses says why; the others of the same message go on.
 import type { ErrorCode } from "../../shared/errors.ts";
-import type { InstallOp, PurgeOp, Refusal, RemoveOp, RolesResult, SlotsOp, SlotsResult } from "../../shared/protocol/node-messages.ts";
+import type {
+  InstallOp,
+  PurgeOp,
+  Refusal,
+  RemoveOp,
+  RolesResult,
+  SlotsOp,
+  SlotsResult,
+} from "../../shared/protocol/node-messages.ts";
 import { compare, equal, format, isZero, type Stamp } from "../../shared/version.ts";
 import type { LogRecord } from "../engine/engine.ts";
 import type { Control } from "./control.ts";
@@ -27,17 +35,26 @@ export function changeSlots(control: Control, op: SlotsOp): Settled<SlotsResult>
       // The stamp was raised before; what is left to say is what this node is.
       return settle(control, op.slots, (slot) => sealed(control, slot, op.stamp), undefined);
     case "incoming":
-      return settle(control, op.slots, (slot) => becomeIncoming(control, slot, op.stamp), (slots) => [
-        { type: "role", slots, role: "incoming", stamp: op.stamp, wipe: true },
-      ]);
+      return settle(
+        control,
+        op.slots,
+        (slot) => becomeIncoming(control, slot, op.stamp),
+        (slots) => [{ type: "role", slots, role: "incoming", stamp: op.stamp, wipe: true }],
+      );
     case "drop":
-      return settle(control, op.slots, (slot) => becomeNone(control, slot, op.stamp), (slots) => [
-        { type: "role", slots, role: "none", stamp: op.stamp, wipe: true },
-      ]);
+      return settle(
+        control,
+        op.slots,
+        (slot) => becomeNone(control, slot, op.stamp),
+        (slots) => [{ type: "role", slots, role: "none", stamp: op.stamp, wipe: true }],
+      );
     case "copied":
-      return settle(control, op.slots, (slot) => becomeCopied(control, slot, op.stamp), (slots) => [
-        { type: "copied", slots, stamp: op.stamp },
-      ]);
+      return settle(
+        control,
+        op.slots,
+        (slot) => becomeCopied(control, slot, op.stamp),
+        (slots) => [{ type: "copied", slots, stamp: op.stamp }],
+      );
   }
 }
 
@@ -94,7 +111,8 @@ function sealed(control: Control, slot: number, stamp: Stamp): Verdict {
 /** From any role, at a higher stamp; at the same stamp only a repetition is in order (N7). */
 function becomeIncoming(control: Control, slot: number, stamp: Stamp): Verdict {
   const state = control.slot(slot);
-  if (equal(state.stamp, stamp)) return state.role === "incoming" && equal(state.since, stamp) ? "nothing" : "NOT_OWNER";
+  if (equal(state.stamp, stamp))
+    return state.role === "incoming" && equal(state.since, stamp) ? "nothing" : "NOT_OWNER";
   return raises(control, slot, stamp) ? "done" : "STALE_SLOT";
 }
 

@@ -89,13 +89,14 @@ export class Registers {
   }
 
   #noRoom(): Refusal {
-    if (this.#engine.diskFull) return refuse("DISK_FULL", "no space left on the node's disk: free some, it recovers by itself");
+    if (this.#engine.diskFull)
+      return refuse("DISK_FULL", "no space left on the node's disk: free some, it recovers by itself");
     return refuse("OVERLOADED", "the disk does not keep up with the writes: send less at a time");
   }
 
   /** Forgets what became durable. */
   reached(position: number): void {
-    for (let head = this.#appended[this.#appendedHead]; head && head.position <= position; ) {
+    for (let head = this.#appended[this.#appendedHead]; head && head.position <= position;) {
       if (this.#pending.get(head.key)?.position === head.position) this.#pending.delete(head.key);
       this.#pendingBytes -= head.weight;
       head = this.#appended[++this.#appendedHead];

@@ -84,7 +84,8 @@ class Page {
   /** False when the entry does not fit; the page then ends behind the entry before it. */
   add(slot: number, { key, record }: ListedEntry): boolean {
     const bytes = this.#op.values === true ? recordBytes(key, record) : key.length + 32;
-    const full = this.#entries.length >= this.#op.limit || (this.#entries.length > 0 && this.#bytes + bytes > PAGE_BYTES);
+    const full =
+      this.#entries.length >= this.#op.limit || (this.#entries.length > 0 && this.#bytes + bytes > PAGE_BYTES);
     if (full) {
       const last = this.#entries.at(-1);
       if (last) this.#next = { slot: last[0], key: last[1] };

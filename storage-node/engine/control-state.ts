@@ -10,10 +10,13 @@ import type { ControlState, LogRecord, SlotState } from "./engine.ts";
 
 /** State of a data directory that has seen nothing. */
 export function blankControlState(incarnation: Incarnation): ControlState {
-  const slots = Array.from(
-    { length: SLOTS },
-    (): SlotState => ({ role: "none", stamp: ZERO, since: ZERO, copied: false, purged: ZERO }),
-  );
+  const slots = Array.from({ length: SLOTS }, (): SlotState => ({
+    role: "none",
+    stamp: ZERO,
+    since: ZERO,
+    copied: false,
+    purged: ZERO,
+  }));
   return { identity: { incarnation }, fence: 0, voter: undefined, slots };
 }
 

@@ -96,7 +96,9 @@ async function openTable(directory: string, limits: EngineLimits): Promise<Table
 async function checkUnused(files: FileLayer, directory: string): Promise<void> {
   const names = await files.names(directory);
   if (!names.some((name) => segmentNumber(name) !== undefined)) return;
-  throw new DataDirectoryError(`${directory} holds log segments but no format file: restore the file from a backup, or start with an empty directory`);
+  throw new DataDirectoryError(
+    `${directory} holds log segments but no format file: restore the file from a backup, or start with an empty directory`,
+  );
 }
 
 /** The first transaction of a table. Where the format file exists, the table must hold its state already. */
@@ -106,7 +108,9 @@ async function firstMeta(
 ): Promise<TableMeta> {
   const { directory } = options;
   if (format) {
-    throw new DataDirectoryError(`the table in ${directory} is missing or empty, though the directory was in use: start with an empty directory; the other copies restore it`);
+    throw new DataDirectoryError(
+      `the table in ${directory} is missing or empty, though the directory was in use: start with an empty directory; the other copies restore it`,
+    );
   }
   const made = newFormat();
   const meta: TableMeta = { control: blankControlState(made.incarnation), applied: 0, batch: 0, position: 0 };
@@ -202,7 +206,15 @@ export class DiskEngine implements Engine {
     const failed = (error: Error): void => this.#fail(error);
     this.#space = new Space({ files, directory, freeBytesMin: limits.freeBytesMin, retryMs: limits.spaceRetryMs, log });
     const space = this.#space;
-    this.#segments = new Segments({ files, directory, limits, space, next: recovered.segment + 1, used: recovered.used, failed });
+    this.#segments = new Segments({
+      files,
+      directory,
+      limits,
+      space,
+      next: recovered.segment + 1,
+      used: recovered.used,
+      failed,
+    });
     this.#log = new Log({
       segments: this.#segments,
       space,
@@ -213,7 +225,14 @@ export class DiskEngine implements Engine {
       failed,
     });
     const committed = options.tableCommitted;
-    this.#checkpoint = new Checkpoint({ table, keyspace, accounts, space, limits, ...(committed ? { committed } : {}) });
+    this.#checkpoint = new Checkpoint({
+      table,
+      keyspace,
+      accounts,
+      space,
+      limits,
+      ...(committed ? { committed } : {}),
+    });
   }
 
   get position(): number {
@@ -291,7 +310,12 @@ export class DiskEngine implements Engine {
     const { records, bodies, buffer } = batch;
     for (const [index, record] of records.entries()) {
       if (record.type !== "write") applyRecord(keyspace, control, record);
-      else keyspace.write(record.slot, record.key, { bytes: buffer, start: bodies[2 * index] ?? 0, end: bodies[2 * index + 1] ?? 0 });
+      else
+        keyspace.write(record.slot, record.key, {
+          bytes: buffer,
+          start: bodies[2 * index] ?? 0,
+          end: bodies[2 * index + 1] ?? 0,
+        });
     }
     this.#position = batch.position;
     if (batch.records.length > 0) this.#events.durable(batch.position);
@@ -319,7 +343,12 @@ export class DiskEngine implements Engine {
     const { keyspace, control } = this.#parts;
     this.#rolling = false;
     this.#logBytes = 0;
-    const meta = { control: cloneControlState(control), applied: batch.segment - 1, batch: batch.number - 1, position: this.#position };
+    const meta = {
+      control: cloneControlState(control),
+      applied: batch.segment - 1,
+      batch: batch.number - 1,
+      position: this.#position,
+    };
     keyspace.freeze();
     this.#checkpointing = this.#runCheckpoint(meta).catch((error: unknown) => {
       this.#checkpointing = undefined;

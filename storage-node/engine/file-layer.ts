@@ -48,7 +48,7 @@ class RealFile implements DurableFile {
   }
 
   async write(bytes: Uint8Array, offset: number): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await writeFile(this.#descriptor, bytes, done, bytes.length - done, offset + done);
       done += bytesWritten;
     }
@@ -96,7 +96,9 @@ export function systemCode(error: unknown): string | undefined {
 /** Whether an error says that the disk, or this user's share of it, is full. LMDB gives numbers, Node gives names. */
 export function isNoSpace(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code;
-  return code === "ENOSPC" || code === "EDQUOT" || code === osConstants.errno.ENOSPC || code === osConstants.errno.EDQUOT;
+  return (
+    code === "ENOSPC" || code === "EDQUOT" || code === osConstants.errno.ENOSPC || code === osConstants.errno.EDQUOT
+  );
 }
 
 /** Whether an error is that of a device, or of a write that LMDB saw cut short. */

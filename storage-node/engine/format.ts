@@ -34,7 +34,9 @@ export async function readFormat(files: FileLayer, directory: string): Promise<D
   if (text === undefined) return undefined;
   const parsed = parse(text);
   if (!parsed) {
-    throw new DataDirectoryError(`${join(directory, FORMAT_FILE)} is damaged: expected {"format":1,"incarnation":"…"}; restore it from a backup, or start with an empty directory`);
+    throw new DataDirectoryError(
+      `${join(directory, FORMAT_FILE)} is damaged: expected {"format":1,"incarnation":"…"}; restore it from a backup, or start with an empty directory`,
+    );
   }
   if (parsed.format > DATA_FORMAT) {
     throw new DataDirectoryError(
@@ -77,7 +79,8 @@ async function readText(files: FileLayer, path: string): Promise<string | undefi
 function parse(text: string): (DataFormat & { readonly program?: string }) | undefined {
   try {
     const { format, incarnation, program } = JSON.parse(text) as Record<string, unknown>;
-    if (!Number.isInteger(format) || typeof format !== "number" || format < 1 || typeof incarnation !== "string") return undefined;
+    if (!Number.isInteger(format) || typeof format !== "number" || format < 1 || typeof incarnation !== "string")
+      return undefined;
     const known = { format, incarnation: incarnation as Incarnation };
     return typeof program === "string" ? { ...known, program } : known;
   } catch {

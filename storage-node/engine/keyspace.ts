@@ -30,7 +30,10 @@ export class Keyspace {
   #frozen: Generation | undefined;
 
   /** @param accounts Summaries of what the table holds, one per slot; taken over. */
-  constructor(table: TableReader, options: { readonly accounts: SlotAccount[]; readonly purged: (slot: number) => Version }) {
+  constructor(
+    table: TableReader,
+    options: { readonly accounts: SlotAccount[]; readonly purged: (slot: number) => Version },
+  ) {
     this.#table = table;
     this.#accounts = options.accounts;
     this.#purged = options.purged;
@@ -146,7 +149,8 @@ export class Keyspace {
   #settle(slot: number, overlay: Overlay): void {
     if (overlay.unsettled.length === 0) return;
     for (const cell of overlay.unsettled) {
-      if (cell.waiting) this.#settleCell(slot, cell, cell.counted === undefined ? this.#below(slot, overlay, cell.key) : cell.counted);
+      if (cell.waiting)
+        this.#settleCell(slot, cell, cell.counted === undefined ? this.#below(slot, overlay, cell.key) : cell.counted);
     }
     overlay.unsettled = [];
   }

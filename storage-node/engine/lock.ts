@@ -71,14 +71,18 @@ async function socketAddress(directory: string): Promise<{ path: string; handle?
   const path = join(directory, LOCK_FILE);
   if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return { path };
   if (process.platform !== "linux") {
-    throw new Error(`the data directory's path is too long (${directory}): at most ${SOCKET_PATH_BYTES_MAX - LOCK_FILE.length - 1} bytes`);
+    throw new Error(
+      `the data directory's path is too long (${directory}): at most ${SOCKET_PATH_BYTES_MAX - LOCK_FILE.length - 1} bytes`,
+    );
   }
   const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   return { path: `/proc/self/fd/${handle.fd}/${LOCK_FILE}`, handle };
 }
 
 function inUse(directory: string): DirectoryInUseError {
-  return new DirectoryInUseError(`another process uses the data directory ${directory}: stop it first, or give this node a directory of its own`);
+  return new DirectoryInUseError(
+    `another process uses the data directory ${directory}: stop it first, or give this node a directory of its own`,
+  );
 }
 
 function listen(path: string): Promise<Server> {

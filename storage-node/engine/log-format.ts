@@ -35,7 +35,12 @@ export type Found =
  */
 export function sealBatch(bytes: Buffer, end: number, header: BatchHeader): void {
   putHeader(bytes, 0, BATCH_MAGIC, header, end - HEADER_BYTES);
-  const mark = { segment: header.segment, number: header.number + 1, position: header.position + header.records, records: 0 };
+  const mark = {
+    segment: header.segment,
+    number: header.number + 1,
+    position: header.position + header.records,
+    records: 0,
+  };
   putHeader(bytes, end, END_MAGIC, mark, 0);
 }
 
@@ -65,10 +70,12 @@ function checksum(bytes: Buffer, at: number, length: number): number {
 export function readBatch(bytes: Buffer, offset: number, segment: number): Found {
   if (offset + HEADER_BYTES > bytes.length) return { kind: "bad" };
   const magic = bytes.readUInt32BE(offset);
-  if ((magic !== BATCH_MAGIC && magic !== END_MAGIC) || bytes.readUInt32BE(offset + 4) !== segment) return { kind: "bad" };
+  if ((magic !== BATCH_MAGIC && magic !== END_MAGIC) || bytes.readUInt32BE(offset + 4) !== segment)
+    return { kind: "bad" };
   const length = bytes.readUInt32BE(offset + 24);
   const next = offset + HEADER_BYTES + length;
-  if (next > bytes.length || bytes.readUInt32BE(offset + CRC_AT) !== checksum(bytes, offset, length)) return { kind: "bad" };
+  if (next > bytes.length || bytes.readUInt32BE(offset + CRC_AT) !== checksum(bytes, offset, length))
+    return { kind: "bad" };
   if (magic === END_MAGIC) return { kind: "end" };
   const header: BatchHeader = {
     segment,
@@ -80,7 +87,11 @@ export function readBatch(bytes: Buffer, offset: number, segment: number): Found
 }
 
 /** Whether a whole batch of this segment numbered above `number` stands anywhere behind `offset`: then what is bad before it is corruption. */
-export function laterBatch(bytes: Buffer, offset: number, { segment, number }: { segment: number; number: number }): boolean {
+export function laterBatch(
+  bytes: Buffer,
+  offset: number,
+  { segment, number }: { segment: number; number: number },
+): boolean {
   const start = Buffer.alloc(8);
   start.writeUInt32BE(BATCH_MAGIC, 0);
   start.writeUInt32BE(segment, 4);

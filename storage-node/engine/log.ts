@@ -200,7 +200,15 @@ export class Log {
     await this.#writeDurably(segment, writer.buffer.subarray(0, end + HEADER_BYTES));
     this.#offset += end;
     this.#position = position + records.length;
-    return { records, bodies, buffer: writer.buffer, position: this.#position, number, segment: segment.number, bytes: end };
+    return {
+      records,
+      bodies,
+      buffer: writer.buffer,
+      position: this.#position,
+      number,
+      segment: segment.number,
+      bytes: end,
+    };
   }
 
   async #place(bytes: number): Promise<Segment | undefined> {

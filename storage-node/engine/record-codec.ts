@@ -163,7 +163,11 @@ function readValue(bytes: Buffer, start: number, end: number, flags: number): Wi
 }
 
 /** What a summary needs of a body, without decoding the rest. */
-export function readBodyFacts(bytes: Buffer, start: number, end: number): { version: Version; flags: number; valueBytes: number } {
+export function readBodyFacts(
+  bytes: Buffer,
+  start: number,
+  end: number,
+): { version: Version; flags: number; valueBytes: number } {
   const operationBytes = bytes[start + OPERATION_AT] ?? 0;
   const valueBytes = end - start - BODY_FIXED_BYTES - operationBytes;
   return { version: versionAt(bytes, start), flags: bytes[start + FLAGS_AT] ?? 0, valueBytes };

@@ -54,7 +54,14 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
       used.push({ number, bytes: bytes.length });
     }
   }
-  return { batch: replay.batch, position: replay.position, segment: highest, used, bytes: replay.bytes, tailCut: replay.damaged };
+  return {
+    batch: replay.batch,
+    position: replay.position,
+    segment: highest,
+    used,
+    bytes: replay.bytes,
+    tailCut: replay.damaged,
+  };
 }
 
 /** Numbers of the segments on disk, in order. Half-prepared ones are removed. */
@@ -94,7 +101,9 @@ class Replay {
 
   #take(header: BatchHeader, payload: Buffer): void {
     if (header.number !== this.batch + 1 || header.position !== this.position) {
-      throw this.#corrupt(`batch ${this.batch + 1} is missing or damaged, batch ${header.number} follows in ${segmentName(header.segment)}`);
+      throw this.#corrupt(
+        `batch ${this.batch + 1} is missing or damaged, batch ${header.number} follows in ${segmentName(header.segment)}`,
+      );
     }
     readRecords(payload, this.#options.sink);
     this.batch = header.number;

@@ -37,12 +37,14 @@ export class Space {
   }
 
   exhausted(reason: SpaceReason): void {
-    if (this.#reasons.size === 0) this.#log(`no space left in ${this.#directory}: writes are refused until some is freed; reads go on`);
+    if (this.#reasons.size === 0)
+      this.#log(`no space left in ${this.#directory}: writes are refused until some is freed; reads go on`);
     this.#reasons.add(reason);
   }
 
   found(reason: SpaceReason): void {
-    if (this.#reasons.delete(reason) && this.#reasons.size === 0) this.#log(`space found in ${this.#directory}: writes are taken again`);
+    if (this.#reasons.delete(reason) && this.#reasons.size === 0)
+      this.#log(`space found in ${this.#directory}: writes are taken again`);
   }
 
   /** Whether `bytes` fit without touching the reserve. */

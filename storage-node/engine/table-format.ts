@@ -7,7 +7,15 @@ import { compare, isZero } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
 import { blankControlState } from "./control-state.ts";
 import type { ControlState, SlotRole, SlotState } from "./engine.ts";
-import { FLAG_LEFT_OUT, FLAG_TOMBSTONE, FLAGS_AT, readBody, readBodyFacts, RecordWriter, versionAt } from "./record-codec.ts";
+import {
+  FLAG_LEFT_OUT,
+  FLAG_TOMBSTONE,
+  FLAGS_AT,
+  readBody,
+  readBodyFacts,
+  RecordWriter,
+  versionAt,
+} from "./record-codec.ts";
 import type { Body } from "./record-codec.ts";
 import type { Counted, SlotAccount } from "./slot-account.ts";
 

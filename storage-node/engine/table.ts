@@ -133,7 +133,11 @@ export class Table {
   /** Up to `limit` registers (at most TABLE_PAGE_MAX) of a slot with key > after, in order. */
   page(slot: number, after: string | undefined, limit: number): ListedEntry[] {
     const entries: ListedEntry[] = [];
-    for (const { key, value } of this.#range(slot, after === undefined ? undefined : this.#keyBytes(slot, after), limit)) {
+    for (const { key, value } of this.#range(
+      slot,
+      after === undefined ? undefined : this.#keyBytes(slot, after),
+      limit,
+    )) {
       entries.push({ key: key.toString("utf8", 2), record: readTableValue(key, asBuffer(value)) });
     }
     return entries;
@@ -165,7 +169,10 @@ export class Table {
   /** Summaries of all slots, as the table holds them. */
   accounts(): SlotAccount[] {
     const accounts = Array.from({ length: SLOTS }, emptyAccount);
-    for (const { key, value } of this.#meta.getRange({ start: accountKey(0), end: Buffer.from([ACCOUNT_PREFIX + 1]) })) {
+    for (const { key, value } of this.#meta.getRange({
+      start: accountKey(0),
+      end: Buffer.from([ACCOUNT_PREFIX + 1]),
+    })) {
       accounts[key.readUInt16BE(1)] = decodeAccount(asBuffer(value));
     }
     return accounts;
@@ -178,7 +185,8 @@ export class Table {
   async commit({ changes, accounts, meta }: TableCommit): Promise<void> {
     const committed = this.#registers.batch(() => {
       const owned = new Owned();
-      for (const { key, value } of changes) owned.take(value ? this.#registers.put(key, value) : this.#registers.remove(key));
+      for (const { key, value } of changes)
+        owned.take(value ? this.#registers.put(key, value) : this.#registers.remove(key));
       for (const [slot, account] of accounts) owned.take(this.#meta.put(accountKey(slot), encodeAccount(account)));
       if (meta) owned.take(this.#meta.put(META_KEY, encodeMeta(meta)));
     });

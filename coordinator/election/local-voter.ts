@@ -1,0 +1,88 @@
+// The voter record that a coordinator keeps beside its cluster file while there are only two storage nodes (V5): the same rules
+// as in a node (V1–V3), made durable by the edge before the answer is given.
+import { KvError } from "../../shared/errors.ts";
+import type { ClusterId } from "../../shared/ids.ts";
+import type { AcceptRequest, PrepareRequest } from "../../shared/protocol/node-messages.ts";
+import { Future } from "../../shared/script.ts";
+import { ZERO } from "../../shared/version.ts";
+import { accept, applyVoterChange, prepare, type VoterDecision, type VoterRecord } from "../../shared/voter.ts";
+import { failure, type Answer } from "../links/link.ts";
+
+/** What is kept on the coordinator's disk. */
+export interface LocalVoterFile {
+  readonly format: 1;
+  /** `coordinator:<uuid>`: the seat's id in the cluster state. */
+  readonly seat: string;
+  readonly cluster: ClusterId;
+  readonly record: VoterRecord;
+}
+
+export class LocalVoter {
+  readonly seat: string;
+  #cluster: ClusterId | undefined;
+  #record: VoterRecord | undefined;
+  readonly #persist: (file: LocalVoterFile, token: number) => void;
+  #tokens = 0;
+  readonly #unsaved = new Map<number, () => void>();
+
+  /** @param persist Writes the file durably and reports the token to `persisted`, in order. */
+  constructor(seat: string, file: LocalVoterFile | undefined, persist: (file: LocalVoterFile, token: number) => void) {
+    this.seat = seat;
+    this.#cluster = file?.cluster;
+    this.#record = file?.record;
+    this.#persist = persist;
+  }
+
+  prepare(request: Omit<PrepareRequest, "id" | "op">): Future<Answer> {
+    return this.#vote(request, () => prepare(this.#record, request.epoch, request.owner));
+  }
+
+  accept(request: Omit<AcceptRequest, "id" | "op">): Future<Answer> {
+    return this.#vote(request, () => accept(this.#record, request));
+  }
+
+  inspect(): Answer {
+    const record = this.#record;
+    return {
+      status: "ok",
+      cluster: this.#cluster ?? null,
+      voter: record ? this.seat : null,
+      fence: 0,
+      promised: record?.promised ?? 0,
+      ballot: record?.ballot ?? ZERO,
+      state: record?.state ?? "",
+    };
+  }
+
+  persisted(token: number): void {
+    this.#unsaved.get(token)?.();
+    this.#unsaved.delete(token);
+  }
+
+  #vote(request: { readonly cluster: ClusterId; readonly voter: string }, decide: () => VoterDecision): Future<Answer> {
+    const future = new Future<Answer>();
+    try {
+      if (request.voter !== this.seat) throw new KvError("WRONG_NODE", "this is another coordinator's record");
+      if (this.#cluster !== undefined && this.#cluster !== request.cluster) {
+        throw new KvError("WRONG_NODE", "this record belongs to another cluster");
+      }
+      const { changes, answer } = decide();
+      const body = { status: "ok", fence: 0, ...answer };
+      if (changes.length === 0) future.resolve(body);
+      else this.#save(request.cluster, changes.reduce(applyVoterChange, this.#record), () => future.resolve(body));
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      future.resolve({ ...failure(error.code, error.message), ...error.details });
+    }
+    return future;
+  }
+
+  #save(cluster: ClusterId, record: VoterRecord | undefined, done: () => void): void {
+    if (!record) return;
+    this.#cluster = cluster;
+    this.#record = record;
+    const token = ++this.#tokens;
+    this.#unsaved.set(token, done);
+    this.#persist({ format: 1, seat: this.seat, cluster, record }, token);
+  }
+}

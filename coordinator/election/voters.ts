@@ -1,0 +1,74 @@
+// Voters: asks the seats of a voter set, wherever they are: storage nodes over their control connection, our own record directly,
+// another coordinator's record on its port. A seat's node may have moved; what inspections found wins over the state's address.
+import type { ClusterId } from "../../shared/ids.ts";
+import type { VoterSeat } from "../../shared/cluster-state.ts";
+import type { AcceptRequest, PrepareRequest } from "../../shared/protocol/node-messages.ts";
+import { Future } from "../../shared/script.ts";
+import { failure, type Answer } from "../links/link.ts";
+import type { Links } from "../links/links.ts";
+import type { LocalVoter } from "./local-voter.ts";
+
+export const VOTE_TIMEOUT_MS = 1_000;
+
+export class Voters {
+  readonly #links: Links;
+  readonly #local: LocalVoter;
+  /** Where a seat was last found. */
+  readonly #found = new Map<string, string>();
+
+  constructor(links: Links, local: LocalVoter) {
+    this.#links = links;
+    this.#local = local;
+  }
+
+  get local(): LocalVoter {
+    return this.#local;
+  }
+
+  addressOf(seat: VoterSeat): string {
+    return this.#found.get(seat.id) ?? seat.address;
+  }
+
+  /** Remembers where a node answered. */
+  found(id: string, address: string): void {
+    this.#found.set(id, address);
+  }
+
+  inspect(address: string): Future<Answer> {
+    return this.#connected(address, { op: "inspect" });
+  }
+
+  prepare(cluster: ClusterId, seat: VoterSeat, vote: Pick<PrepareRequest, "epoch" | "owner">): Future<Answer> {
+    const request = { cluster, voter: seat.id, ...vote };
+    if (seat.id === this.#local.seat) return this.#local.prepare(request);
+    return this.#connected(this.addressOf(seat), { op: "prepare", ...request });
+  }
+
+  accept(
+    cluster: ClusterId,
+    seat: VoterSeat,
+    vote: Pick<AcceptRequest, "ballot" | "owner" | "state" | "seat">,
+  ): Future<Answer> {
+    const request = { cluster, voter: seat.id, ...vote };
+    if (seat.id === this.#local.seat) return this.#local.accept(request);
+    return this.#connected(this.addressOf(seat), { op: "accept", ...request });
+  }
+
+  /** Calls as soon as the connection is up, within one timeout for both. */
+  #connected(address: string, message: { readonly op: string; readonly [field: string]: unknown }): Future<Answer> {
+    const link = this.#links.to(address);
+    if (link.isUp("control")) return link.call("control", message, VOTE_TIMEOUT_MS);
+    const future = new Future<Answer>();
+    const startedAt = this.#links.timers.now;
+    const attempt = (): void => {
+      const leftMs = startedAt + VOTE_TIMEOUT_MS - this.#links.timers.now;
+      if (leftMs <= 0) future.resolve(failure("NODE_UNREACHABLE", `${address} does not answer`));
+      else if (!link.isUp("control")) this.#links.timers.after(Math.min(CONNECT_POLL_MS, leftMs), attempt);
+      else link.call("control", message, leftMs).whenDone((answer) => future.resolve(answer));
+    };
+    attempt();
+    return future;
+  }
+}
+
+const CONNECT_POLL_MS = 20;

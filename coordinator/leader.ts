@@ -1,0 +1,268 @@
+// Leader: everything that exists only while this coordinator leads one epoch: the state log, the peers, the sequencer and the topology
+// operations, wired together. It ends when a higher epoch is seen anywhere (C4, C10), and then answers everything that is open.
+import type { ClusterState } from "../shared/cluster-state.ts";
+import { KvError } from "../shared/errors.ts";
+import type { NodeId, OwnerId } from "../shared/ids.ts";
+import { all, run, sleep, wait, type Script } from "../shared/script.ts";
+import type { Timers } from "../shared/timers.ts";
+import type { Ballot, Stamp, Version } from "../shared/version.ts";
+import type { DigestResult } from "../shared/protocol/node-messages.ts";
+import { PROTOCOL_VERSIONS } from "../shared/protocol/version.ts";
+import { Peers } from "./cluster/peers.ts";
+import { slotRuntimes, type SlotRuntime } from "./cluster/slot-runtime.ts";
+import { StateLog } from "./election/state-log.ts";
+import type { Voters } from "./election/voters.ts";
+import { failure } from "./links/link.ts";
+import type { Links } from "./links/links.ts";
+import type { SlotLoad } from "./rebalance/batch.ts";
+import type { RebalanceContext } from "./rebalance/context.ts";
+import { Topology } from "./rebalance/topology.ts";
+import { Sequencer } from "./sequencer/sequencer.ts";
+import type { SequencerContext } from "./sequencer/context.ts";
+
+const DIGEST_TIMEOUT_MS = 2_000;
+const ADOPT_TIMEOUT_MS = 2_000;
+const CONNECT_POLL_MS = 20;
+/** Silence after which a replica is asked last. */
+const SLUGGISH_MS = 1_200;
+
+export interface LeaderHost {
+  readonly owner: OwnerId;
+  /** Where clients reach this coordinator. */
+  readonly address: string;
+  readonly timers: Timers;
+  readonly links: Links;
+  readonly voters: Voters;
+  /** Rules switched off, by the mutation check of the simulator only. */
+  readonly without: ReadonlySet<string>;
+  /** A higher epoch was seen; this leader has ended. */
+  readonly deposed: (epoch: number) => void;
+  /** The map of in-doubt keys is full: win a new epoch, which empties it (C5). */
+  readonly renew: () => void;
+  /** A new state was accepted. */
+  readonly accepted: (state: ClusterState) => void;
+  readonly notice: (text: string) => void;
+}
+
+export class Leader {
+  readonly epoch: number;
+  /** When it began to lead, by the core's clock. */
+  readonly since: number;
+  readonly slots: readonly SlotRuntime[];
+  readonly stateLog: StateLog;
+  readonly peers: Peers;
+  readonly sequencer: Sequencer;
+  readonly topology: Topology;
+  readonly #host: LeaderHost;
+  #seq = 0;
+  #stamps = 0;
+  #active = true;
+
+  constructor(
+    host: LeaderHost,
+    won: { readonly epoch: number; readonly ballot: Ballot; readonly state: ClusterState },
+  ) {
+    this.#host = host;
+    this.epoch = won.epoch;
+    this.since = host.timers.now;
+    this.slots = slotRuntimes(won.state, won.epoch);
+    const active = (): boolean => this.#active;
+    const outPromised = (epoch: number): void => this.depose(epoch);
+    this.stateLog = new StateLog(
+      {
+        timers: host.timers,
+        voters: host.voters,
+        owner: host.owner,
+        active,
+        outPromised,
+        accepted: (state) => this.#accepted(state),
+      },
+      won,
+    );
+    this.peers = new Peers({
+      links: host.links,
+      epoch: won.epoch,
+      address: host.address,
+      state: () => this.state,
+      slots: this.slots,
+      active,
+      fenced: outPromised,
+      moving: (slot) => this.topology.moving(slot),
+      notice: host.notice,
+    });
+    const context = this.#sequencerContext();
+    this.sequencer = new Sequencer(context);
+    this.topology = new Topology({
+      context: this.#rebalanceContext(context),
+      loads: () => this.loads(),
+      adopt: (node, address) => this.#adopt(node, address),
+      wishes: (leaving) => ({ leaving, answers: (id) => this.#answers(id), local: this.#localSeat() }),
+      notice: host.notice,
+    });
+  }
+
+  get state(): ClusterState {
+    return this.stateLog.state;
+  }
+
+  get active(): boolean {
+    return this.#active;
+  }
+
+  /** Greets the nodes, watches them, goes on with what stands in the state. */
+  start(): void {
+    run(this.peers.heartbeat());
+    run(this.topology.adjustVoters(undefined));
+    this.topology.resume();
+  }
+
+  /** C4, C10: a higher epoch exists. What was sent is unknown from here on. */
+  depose(epoch: number): void {
+    if (!this.#active || epoch <= this.epoch) return;
+    this.#end(`epoch ${epoch} has begun elsewhere`);
+    this.#host.deposed(epoch);
+  }
+
+  /** Ends without a rival: shutting down, or about to win a new epoch. */
+  stop(reason: string): void {
+    if (this.#active) this.#end(reason);
+  }
+
+  #end(reason: string): void {
+    this.#active = false;
+    this.sequencer.end((sent) =>
+      sent
+        ? new KvError("LOST", `${reason}: the operation may or may not have happened`)
+        : new KvError("NOT_LEADER", `${reason}: nothing was sent`),
+    );
+    for (const peer of this.peers.all()) peer.link.direct(undefined);
+  }
+
+  #accepted(state: ClusterState): void {
+    this.peers.refresh();
+    this.#host.accepted(state);
+  }
+
+  #sequencerContext(): SequencerContext {
+    const { timers } = this.#host;
+    return {
+      epoch: this.epoch,
+      timers,
+      without: this.#host.without,
+      slot: (slot) => this.slots[slot] as SlotRuntime,
+      send: (node, op, listener) => {
+        const peer = this.peers.get(node);
+        if (peer) peer.link.enqueue(op, listener);
+        else listener.settled(node, failure("NODE_UNREACHABLE", `node ${node} is no member`));
+      },
+      reachable: (node) => this.peers.get(node)?.up === true,
+      hopeful: (node) => this.peers.get(node)?.hopeful(timers.now) === true,
+      sluggish: (node) => timers.now - (this.peers.get(node)?.link.heardAt ?? 0) > SLUGGISH_MS,
+      nextVersion: () => this.#nextVersion(),
+      fenced: (epoch) => this.depose(epoch),
+    };
+  }
+
+  #nextVersion(): Version {
+    if (this.sequencer.inDoubt.overfull) this.#host.renew();
+    return [this.epoch, ++this.#seq];
+  }
+
+  #rebalanceContext(writing: SequencerContext): RebalanceContext {
+    return {
+      timers: this.#host.timers,
+      slots: this.slots,
+      peers: this.peers,
+      sequencer: this.sequencer,
+      writing,
+      without: this.#host.without,
+      active: () => this.#active,
+      nextStamp: (): Stamp => [this.epoch, ++this.#stamps],
+      state: () => this.state,
+      propose: (change) => this.stateLog.propose(change),
+    };
+  }
+
+  #localSeat(): ClusterState["voters"][number] {
+    return { id: this.#host.voters.local.seat, kind: "coordinator", address: this.#host.address };
+  }
+
+  /** Whether a voter's seat answers: our own record always does. */
+  #answers(id: string): boolean {
+    if (id === this.#host.voters.local.seat) return true;
+    const peer = this.peers.get(id as NodeId);
+    return peer !== undefined && peer.up && peer.state(this.#host.timers.now) !== "down";
+  }
+
+  /** Keys and bytes of each slot, from whichever replica knows. */
+  *loads(): Script<(slot: number) => SlotLoad> {
+    const loads = new Map<number, SlotLoad>();
+    const asked = this.peers.all().map((peer) => {
+      const slots = this.slots.filter(({ members, slot }) => members.includes(peer.id) && peer.confirmed[slot] === 1);
+      const op = {
+        op: "digest",
+        slots: slots.map(({ slot }) => slot),
+        stamps: slots.map(({ stamp }) => stamp),
+      } as const;
+      return { slots, answer: peer.link.ask(op, DIGEST_TIMEOUT_MS) };
+    });
+    const answers = yield* wait(all(asked.map(({ answer }) => answer)));
+    asked.forEach(({ slots }, index) => {
+      const answer = answers[index];
+      if (answer?.status !== "ok") return;
+      const rows = (answer as DigestResult).slots;
+      slots.forEach(({ slot }, row) => {
+        const [, , keys, , bytes] = rows[row] ?? [0, 0, 0, 0, 0];
+        if (keys >= (loads.get(slot)?.keys ?? 0)) loads.set(slot, { keys, bytes });
+      });
+    });
+    return (slot) => loads.get(slot) ?? { keys: 0, bytes: 0 };
+  }
+
+  /** Brings a blank node, or one that was removed, into the cluster. */
+  *#adopt(node: NodeId, address: string): Script<ClusterState["members"][number]["incarnation"] | KvError> {
+    const { links, timers } = this.#host;
+    const link = links.to(address);
+    const found = yield* greetNewcomer(timers, links, address);
+    if (found instanceof KvError) return found;
+    const { cluster, seed } = this.state;
+    if (found.cluster !== null && found.cluster !== cluster) return takenByOther(address, found.cluster);
+    const message = { op: "adopt", cluster, node, incarnation: found.incarnation, seed, epoch: this.epoch };
+    const answer = yield* wait(link.call("control", message, ADOPT_TIMEOUT_MS));
+    if (answer["status"] === "ok") return found.incarnation;
+    if (answer["code"] === "FENCED") this.depose(Number(answer["fence"]));
+    if (answer["code"] === "NODE_TAKEN") return new KvError("NODE_TAKEN", String(answer["message"]));
+    return new KvError("NODE_UNREACHABLE", `${address} could not be added: ${String(answer["message"])}`);
+  }
+}
+
+export interface Newcomer {
+  readonly cluster: string | null;
+  readonly incarnation: ClusterState["members"][number]["incarnation"];
+}
+
+/** Says hello to a node that is to be added, as soon as it is connected. */
+export function* greetNewcomer(timers: Timers, links: Links, address: string): Script<Newcomer | KvError> {
+  const link = links.to(address);
+  const until = timers.now + ADOPT_TIMEOUT_MS;
+  while (!(link.isUp("control") && link.isUp("data")) && timers.now < until)
+    yield* wait(sleep(timers, CONNECT_POLL_MS));
+  const answer = yield* wait(link.call("control", { op: "hello", versions: PROTOCOL_VERSIONS }, ADOPT_TIMEOUT_MS));
+  if (answer["code"] === "UNSUPPORTED_PROTOCOL") return new KvError("UNSUPPORTED_PROTOCOL", String(answer["message"]));
+  if (answer["status"] !== "ok") {
+    const port = address.slice(address.lastIndexOf(":") + 1);
+    return new KvError(
+      "NODE_UNREACHABLE",
+      `no storage node answers at ${address}: start one with ./node_server ${port}`,
+    );
+  }
+  if (answer["role"] !== "node") return new KvError("BAD_REQUEST", `${address} is a coordinator, not a storage node`);
+  return answer as unknown as Newcomer;
+}
+
+export function takenByOther(address: string, cluster: string): KvError {
+  return new KvError(
+    "NODE_TAKEN",
+    `${address} belongs to another cluster (${cluster}): start it with an empty --data-dir, or run ./runtime --join ${address} to use that cluster`,
+  );
+}

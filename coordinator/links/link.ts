@@ -1,0 +1,237 @@
+// Link: everything the coordinator says to one storage node, and who waits for the answers. Two connections: `data` carries lines
+// of operations on slots, in order; `control` carries votes, hellos and pings, so that they never wait behind a megabyte of
+// values. Operations enqueued in one turn leave in one `batch` line for reads and one for writes (a read does not wait for a
+// sync), cut at a bounded size. Pure: lines leave as effects; the edge dials, and reports up, down and lines.
+import type { ErrorCode } from "../../shared/errors.ts";
+import type { ClusterId, Incarnation, NodeId } from "../../shared/ids.ts";
+import { BATCH_LINE_BYTES, BATCH_OPS_MAX } from "../../shared/limits.ts";
+import type { DataOp, OpResult, Refusal } from "../../shared/protocol/node-messages.ts";
+import { valueWeight } from "../../shared/record.ts";
+import { Future } from "../../shared/script.ts";
+import type { Timers } from "../../shared/timers.ts";
+
+export const CHANNELS = ["data", "control"] as const;
+export type Channel = (typeof CHANNELS)[number];
+
+/** Who a batch line is for and who sends it (N1, N2). */
+export interface Envelope {
+  readonly cluster: ClusterId;
+  readonly node: NodeId;
+  readonly incarnation: Incarnation;
+  readonly epoch: number;
+}
+
+export type Answer = Readonly<Record<string, unknown>>;
+
+/** Waits for the result of one operation. Called once, possibly much later. */
+export interface OpListener {
+  settled(node: NodeId, result: OpResult): void;
+}
+
+interface QueuedOp {
+  readonly op: DataOp;
+  readonly listener: OpListener;
+}
+
+type Waiter =
+  | { readonly type: "call"; readonly channel: Channel; readonly future: Future<Answer> }
+  | { readonly type: "ops"; readonly channel: Channel; readonly node: NodeId; readonly ops: readonly QueuedOp[] };
+
+/** Lines unanswered by one node, beyond which it counts as not reachable: a stopped process must not eat our memory. */
+const LINES_UNANSWERED_MAX = 8_192;
+
+/** Text around the fields of one operation in a line. */
+const OP_OVERHEAD_BYTES = 160;
+
+export interface LinkHost {
+  readonly timers: Timers;
+  send(link: Link, channel: Channel, message: object): void;
+}
+
+export class Link {
+  readonly address: string;
+  readonly #host: LinkHost;
+  readonly #up: Record<Channel, boolean> = { data: false, control: false };
+  readonly #waiters = new Map<number, Waiter>();
+  #nextId = 1;
+  #envelope: Envelope | undefined;
+  #reads: QueuedOp[] = [];
+  #writes: QueuedOp[] = [];
+  /** Since when the data connection is in its present state, by the core's clock. */
+  changedAt: number;
+  /** When anything was last heard on either connection. */
+  heardAt: number | undefined;
+
+  constructor(address: string, host: LinkHost) {
+    this.address = address;
+    this.#host = host;
+    this.changedAt = host.timers.now;
+  }
+
+  /** Whether data operations can be sent. */
+  get up(): boolean {
+    return this.#up.data && this.#envelope !== undefined && this.#waiters.size < LINES_UNANSWERED_MAX;
+  }
+
+  isUp(channel: Channel): boolean {
+    return this.#up[channel];
+  }
+
+  /** From now on data operations go to this node at this epoch. */
+  direct(envelope: Envelope | undefined): void {
+    this.#flushLines();
+    this.#envelope = envelope;
+  }
+
+  get envelope(): Envelope | undefined {
+    return this.#envelope;
+  }
+
+  connected(channel: Channel): void {
+    this.#up[channel] = true;
+    if (channel === "data") this.changedAt = this.#host.timers.now;
+    this.heardAt = this.#host.timers.now;
+  }
+
+  /** What was sent may have been carried out; what was only queued was not. */
+  disconnected(channel: Channel): void {
+    this.#up[channel] = false;
+    if (channel === "data") {
+      this.changedAt = this.#host.timers.now;
+      this.#refuseQueued();
+    }
+    for (const [id, waiter] of [...this.#waiters]) {
+      if (waiter.channel !== channel) continue;
+      this.#waiters.delete(id);
+      settleWith(waiter, failure("LOST", `the connection to ${this.address} closed`));
+    }
+  }
+
+  /** Queues a data operation for the end of this turn. A node that is not connected refuses it at once (nothing sent). */
+  enqueue(op: DataOp, listener: OpListener): void {
+    const node = this.#envelope?.node;
+    if (!this.up || node === undefined) {
+      const missing = node ?? ("?" as NodeId);
+      listener.settled(missing, failure("NODE_UNREACHABLE", `no connection to ${this.address}`));
+      return;
+    }
+    (op.op === "read" ? this.#reads : this.#writes).push({ op, listener });
+  }
+
+  /** One data operation in a line of its own, its result as a future. LOST after `timeoutMs`. */
+  ask(op: DataOp, timeoutMs: number): Future<OpResult> {
+    const future = new Future<OpResult>();
+    if (!this.up || !this.#envelope) {
+      future.resolve(failure("NODE_UNREACHABLE", `no connection to ${this.address}`));
+      return future;
+    }
+    this.#flushLines();
+    this.#sendOps([{ op, listener: { settled: (_node, result) => future.resolve(result) } }]);
+    const timer = this.#host.timers.after(timeoutMs, () => {
+      future.resolve(failure("LOST", `${this.address} did not answer within ${timeoutMs} ms`));
+    });
+    future.whenDone(() => timer.cancel());
+    return future;
+  }
+
+  /** A message of its own; its answer, or a failure, arrives in the future. */
+  call(
+    channel: Channel,
+    message: { readonly op: string; readonly [field: string]: unknown },
+    timeoutMs: number,
+  ): Future<Answer> {
+    const future = new Future<Answer>();
+    if (!this.#up[channel]) {
+      future.resolve(failure("NODE_UNREACHABLE", `no connection to ${this.address}`));
+      return future;
+    }
+    const id = this.#nextId++;
+    this.#waiters.set(id, { type: "call", channel, future });
+    this.#host.send(this, channel, { id, ...message });
+    const timer = this.#host.timers.after(timeoutMs, () => {
+      this.#waiters.delete(id);
+      future.resolve(failure("LOST", `${this.address} did not answer within ${timeoutMs} ms`));
+    });
+    future.whenDone(() => timer.cancel());
+    return future;
+  }
+
+  /** A line from the node. Answers nobody waits for any more are dropped. */
+  received(message: Answer): void {
+    this.heardAt = this.#host.timers.now;
+    const id = message["id"];
+    const waiter = typeof id === "number" ? this.#waiters.get(id) : undefined;
+    if (!waiter || typeof id !== "number") return;
+    this.#waiters.delete(id);
+    settleWith(waiter, message);
+  }
+
+  /** End of turn: what was enqueued leaves. */
+  flush(): void {
+    if (this.#reads.length > 0 || this.#writes.length > 0) this.#flushLines();
+  }
+
+  #flushLines(): void {
+    const { reads, writes } = { reads: this.#reads, writes: this.#writes };
+    this.#reads = [];
+    this.#writes = [];
+    this.#sendCut(writes);
+    this.#sendCut(reads);
+  }
+
+  #sendCut(ops: QueuedOp[]): void {
+    let start = 0;
+    let bytes = 0;
+    for (let index = 0; index < ops.length; index++) {
+      const weight = opWeight((ops[index] as QueuedOp).op);
+      const full = index > start && (bytes + weight > BATCH_LINE_BYTES || index - start >= BATCH_OPS_MAX);
+      if (full) {
+        this.#sendOps(ops.slice(start, index));
+        start = index;
+        bytes = 0;
+      }
+      bytes += weight;
+    }
+    if (start < ops.length) this.#sendOps(start === 0 ? ops : ops.slice(start));
+  }
+
+  #sendOps(ops: readonly QueuedOp[]): void {
+    const envelope = this.#envelope;
+    if (!envelope) return;
+    const id = this.#nextId++;
+    this.#waiters.set(id, { type: "ops", channel: "data", node: envelope.node, ops });
+    this.#host.send(this, "data", { id, op: "batch", group: 0, ...envelope, ops: ops.map(({ op }) => op) });
+  }
+
+  #refuseQueued(): void {
+    const queued = [...this.#reads, ...this.#writes];
+    this.#reads = [];
+    this.#writes = [];
+    const node = this.#envelope?.node ?? ("?" as NodeId);
+    for (const { listener } of queued) {
+      listener.settled(node, failure("NODE_UNREACHABLE", `no connection to ${this.address}`));
+    }
+  }
+}
+
+function settleWith(waiter: Waiter, message: Answer): void {
+  if (waiter.type === "call") {
+    waiter.future.resolve(message);
+    return;
+  }
+  const results = message["status"] === "ok" ? (message["results"] as readonly OpResult[]) : undefined;
+  // A refusal of the whole line is the refusal of each operation in it.
+  waiter.ops.forEach(({ listener }, index) => {
+    listener.settled(waiter.node, results?.[index] ?? (message as unknown as Refusal));
+  });
+}
+
+/** A failure of the transport, in the form of a refusal. */
+export function failure(code: ErrorCode, message: string): Refusal {
+  return { status: "error", code, message };
+}
+
+function opWeight(op: DataOp): number {
+  if (op.op === "write" || op.op === "copy") return OP_OVERHEAD_BYTES + op.key.length + valueWeight(op.value);
+  return op.op === "read" ? OP_OVERHEAD_BYTES + op.key.length : BATCH_LINE_BYTES;
+}

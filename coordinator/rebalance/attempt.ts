@@ -1,0 +1,116 @@
+// Attempt: who is concerned by moving a batch of slots at one stamp S, and the messages for many slots at once. The steps themselves are
+// in precopy.ts (M1), seal.ts (M2), reconcile.ts (M3) and reseat.ts (M4, M5).
+import type { NodeId } from "../../shared/ids.ts";
+import type { OpResult, SlotsOp, SlotsResult } from "../../shared/protocol/node-messages.ts";
+import { all, Future, wait, type Script } from "../../shared/script.ts";
+import type { Stamp, Version } from "../../shared/version.ts";
+import { Abort, peerOf, type Move, type RebalanceContext } from "./context.ts";
+
+export const STEP_TIMEOUT_MS = 1_000;
+
+/** One slot of an attempt. */
+export interface SlotChange {
+  readonly slot: number;
+  readonly old: readonly NodeId[];
+  readonly next: readonly NodeId[];
+  readonly kept: readonly NodeId[];
+  readonly added: readonly NodeId[];
+  readonly removed: readonly NodeId[];
+}
+
+export interface Attempt {
+  readonly context: RebalanceContext;
+  readonly stamp: Stamp;
+  readonly changes: readonly SlotChange[];
+  /** What M3 wrote under fresh versions, by key. */
+  readonly retags: Map<string, Version>;
+}
+
+export function newAttempt(context: RebalanceContext, moves: readonly Move[]): Attempt {
+  const changes = moves.map(({ slot, members: next }): SlotChange => {
+    const old = context.slots[slot]?.members ?? [];
+    return {
+      slot,
+      old,
+      next,
+      kept: next.filter((id) => old.includes(id)),
+      added: next.filter((id) => !old.includes(id)),
+      removed: old.filter((id) => !next.includes(id)),
+    };
+  });
+  return { context, stamp: context.nextStamp(), changes, retags: new Map() };
+}
+
+/** Slots by the nodes that `who` names for each. */
+export function byNode(
+  changes: readonly SlotChange[],
+  who: (change: SlotChange) => readonly NodeId[],
+): Map<NodeId, number[]> {
+  const slots = new Map<NodeId, number[]>();
+  for (const change of changes) {
+    for (const id of who(change)) {
+      const list = slots.get(id);
+      if (list) list.push(change.slot);
+      else slots.set(id, [change.slot]);
+    }
+  }
+  return slots;
+}
+
+/** Asks each node about its slots, side by side; `LOST` and `NODE_UNREACHABLE` come back as refusals. */
+export function* askEach(
+  context: RebalanceContext,
+  slots: ReadonlyMap<NodeId, readonly number[]>,
+  ask: (id: NodeId, slots: readonly number[]) => Future<OpResult>,
+): Script<Map<NodeId, OpResult>> {
+  const ids = [...slots.keys()];
+  const results = yield* wait(all(ids.map((id) => ask(id, slots.get(id) ?? []))));
+  for (const result of results) {
+    if (result.status === "error" && result.code === "FENCED") context.writing.fenced(Number(result["fence"]));
+  }
+  if (!context.active()) throw new Abort("the leadership ended");
+  return new Map(ids.map((id, index) => [id, results[index] as OpResult]));
+}
+
+/** One step for many slots at the attempt's stamp. */
+export function slotsStep(
+  attempt: Attempt,
+  op: SlotsOp["op"],
+): (id: NodeId, slots: readonly number[]) => Future<OpResult> {
+  return (id, slots) => peerAsk(attempt.context, id, { op, slots, stamp: attempt.stamp });
+}
+
+function peerAsk(context: RebalanceContext, id: NodeId, op: SlotsOp): Future<OpResult> {
+  const peer = context.peers.get(id);
+  if (peer) return peer.link.ask(op, STEP_TIMEOUT_MS);
+  const gone = new Future<OpResult>();
+  gone.resolve({ status: "error", code: "NODE_UNREACHABLE", message: `node ${id} is no member` });
+  return gone;
+}
+
+/** @throws Abort unless every node did the step for all its slots */
+export function* everyone(
+  attempt: Attempt,
+  op: SlotsOp["op"],
+  slots: ReadonlyMap<NodeId, readonly number[]>,
+): Script<void> {
+  for (const id of slots.keys()) peerOf(attempt.context, id);
+  const results = yield* askEach(attempt.context, slots, slotsStep(attempt, op));
+  for (const [id, result] of results) {
+    const done = accepted(result, slots.get(id) ?? []);
+    if (done.length < (slots.get(id)?.length ?? 0)) throw new Abort(`node ${id} refused ${op}: ${why(result)}`);
+  }
+}
+
+/** The slots for which a step was done. */
+export function accepted(result: OpResult, slots: readonly number[]): number[] {
+  if (result.status === "error") return [];
+  const refused = new Set(((result as SlotsResult).refused ?? []).map(([slot]) => slot));
+  return slots.filter((slot) => !refused.has(slot));
+}
+
+export function why(result: OpResult): string {
+  if (result.status === "error") return `${result.code} ${result.message}`;
+  const [first] = (result as SlotsResult).refused ?? [];
+  return first ? `slot ${first[0]} ${first[1]}` : "";
+}

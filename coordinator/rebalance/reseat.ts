@@ -1,0 +1,132 @@
+// Re-seat: the one primitive that changes who owns slots (SEAL → RECONCILE → COMMIT), for adding and removing nodes, for more and fewer
+// copies. One attempt moves a batch of slots at one stamp. Until the commit is proposed an attempt can be aborted: the old members go on
+// under a fresh stamp. Afterwards it cannot: the state decides, now or under the next leader.
+import type { NodeId } from "../../shared/ids.ts";
+import { run, wait, all, type Script } from "../../shared/script.ts";
+import { withPlacements, type Placement } from "../../shared/cluster-state.ts";
+import { commitPlacement } from "../cluster/slot-runtime.ts";
+import { byNode, everyone, newAttempt, slotsStep, STEP_TIMEOUT_MS, type Attempt } from "./attempt.ts";
+import { Abort, type Move, type RebalanceContext } from "./context.ts";
+import { confirmKept, precopy, type Pace } from "./precopy.ts";
+import { reconcile } from "./reconcile.ts";
+import { checkHold, hold, quiesce, seal } from "./seal.ts";
+
+export type ReseatResult =
+  | { readonly type: "committed"; readonly freezeMs: number }
+  /** Nothing changed hands; worth another attempt. */
+  | { readonly type: "aborted"; readonly reason: string }
+  /** The leadership ended; the next leader finds what was committed. */
+  | { readonly type: "ended" };
+
+/** Moves a batch of slots to their new members. */
+export function* reseat(context: RebalanceContext, moves: readonly Move[], pace: Pace): Script<ReseatResult> {
+  const attempt = newAttempt(context, moves);
+  const slots = attempt.changes.map(({ slot }) => slot);
+  let heldSince: number | undefined;
+  try {
+    yield* confirmKept(attempt);
+    yield* precopy(attempt, pace);
+    if (pace.cancelled()) throw new Abort("cancelled");
+    heldSince = context.timers.now;
+    hold(attempt);
+    yield* quiesce(attempt);
+    const sealed = yield* seal(attempt);
+    yield* reconcile(attempt, sealed);
+    checkHold(attempt, heldSince);
+  } catch (error) {
+    if (!(error instanceof Abort)) throw error;
+    if (!context.active()) return { type: "ended" };
+    abort(attempt);
+    return { type: "aborted", reason: error.message };
+  }
+  if (!(yield* commit(attempt))) return { type: "ended" };
+  yield* install(attempt);
+  context.sequencer.release(slots);
+  return { type: "committed", freezeMs: context.timers.now - heldSince };
+}
+
+/**
+ * `removenode --force`: the only copies of these slots are on a dead node, and are given up. The new members start empty.
+ * Said and asked for: the operator accepts the loss.
+ */
+export function* abandon(context: RebalanceContext, moves: readonly Move[]): Script<ReseatResult> {
+  const attempt = newAttempt(context, moves);
+  const slots = attempt.changes.map(({ slot }) => slot);
+  const heldSince = context.timers.now;
+  hold(attempt);
+  try {
+    yield* everyone(
+      attempt,
+      "incoming",
+      byNode(attempt.changes, ({ added }) => added),
+    );
+    yield* everyone(
+      attempt,
+      "copied",
+      byNode(attempt.changes, ({ added }) => added),
+    );
+  } catch (error) {
+    if (!(error instanceof Abort)) throw error;
+    if (!context.active()) return { type: "ended" };
+    abort(attempt);
+    return { type: "aborted", reason: error.message };
+  }
+  if (!(yield* commit(attempt))) return { type: "ended" };
+  yield* install(attempt);
+  context.sequencer.release(slots);
+  return { type: "committed", freezeMs: context.timers.now - heldSince };
+}
+
+/** Before M4: the old members go on, under a fresh stamp, and newcomers forget what they got. */
+function abort({ context, changes }: Attempt): void {
+  const fresh = context.nextStamp();
+  for (const { slot } of changes) {
+    const runtime = context.slots[slot];
+    if (!runtime) continue;
+    runtime.stamp = fresh;
+    runtime.forward = undefined;
+  }
+  for (const [id, slots] of byNode(changes, ({ added }) => added)) {
+    const peer = context.peers.get(id);
+    if (peer?.up) peer.link.ask({ op: "drop", slots, stamp: fresh }, STEP_TIMEOUT_MS);
+  }
+  context.sequencer.release(changes.map(({ slot }) => slot));
+}
+
+/** M4: the new placements, in the cluster state. False when the leadership ended first. */
+function* commit({ context, changes, stamp, retags }: Attempt): Script<boolean> {
+  const placements = new Map(changes.map(({ slot, next }): [number, Placement] => [slot, { members: next, stamp }]));
+  const accepted = yield* context.propose((state) => withPlacements(state, placements));
+  if (!accepted) return false;
+  for (const { slot, next, added } of changes) {
+    const runtime = context.slots[slot];
+    if (runtime) commitPlacement(runtime, next, stamp);
+    for (const id of added) {
+      const peer = context.peers.get(id);
+      if (peer) peer.confirmed[slot] = 0;
+    }
+  }
+  // What M3 wrote is now installed at a write quorum of the new set.
+  for (const [key, version] of retags) context.sequencer.inDoubt.installed(key, version);
+  return true;
+}
+
+/** M5: new members serve, removed ones forget. Acknowledgements that are lost are made good when the node is greeted again. */
+function* install(attempt: Attempt): Script<void> {
+  const { context, changes, stamp } = attempt;
+  const installing = [...byNode(changes, ({ next }) => next)].map(([id, slots]) => run(installAt(attempt, id, slots)));
+  for (const [id, slots] of byNode(changes, ({ removed }) => removed)) {
+    const peer = context.peers.get(id);
+    for (const slot of slots) if (peer) peer.confirmed[slot] = 0;
+    if (peer?.up) slotsStep(attempt, "drop")(id, slots);
+  }
+  yield* wait(all(installing));
+}
+
+function* installAt({ context, stamp }: Attempt, id: NodeId, slots: readonly number[]): Script<void> {
+  const peer = context.peers.get(id);
+  if (!peer?.up) return;
+  const op = { op: "install", slots, stamp, committed: stamp } as const;
+  const result = yield* wait(peer.link.ask(op, STEP_TIMEOUT_MS));
+  if (context.active()) context.peers.confirm(peer, slots, stamp, result);
+}

@@ -1,0 +1,431 @@
+// Topology: adding and removing nodes, changing the number of copies, while operations go on. The operations stand in the cluster state:
+// the first is under way, the others wait, and a new leader goes on where the old one stopped. Each is a sequence of attempts (reseat.ts)
+// towards the placement computed from the state; an attempt that aborts is tried again, from the state as it is then.
+import { memberOf, type ClusterState, type TopologyOperation } from "../../shared/cluster-state.ts";
+import { KvError } from "../../shared/errors.ts";
+import type { NodeId } from "../../shared/ids.ts";
+import { NODES_MAX, TOPOLOGY_OPERATIONS_MAX } from "../../shared/limits.ts";
+import type { OperationStatus, TopologyChange } from "../../shared/protocol/client-messages.ts";
+import { run, sleep, wait, type Script } from "../../shared/script.ts";
+import { place } from "../ring/placement.ts";
+import { planMoves } from "../ring/plan.ts";
+import { nextBatch, type SlotLoad } from "./batch.ts";
+import type { Move, RebalanceContext } from "./context.ts";
+import { commandOf, Progress } from "./progress.ts";
+import { abandon, reseat } from "./reseat.ts";
+import { nextVoters, type SeatWishes } from "./voter-seats.ts";
+
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 2_000;
+/** Operations remembered after their end, for `ops`. */
+const ENDED_MAX = 16;
+/** Pause after each page while clients are served. */
+const PAUSE_MS = 5;
+
+export interface TopologyHost {
+  readonly context: RebalanceContext;
+  /** Keys and bytes of each slot, from a replica; asked before slots are batched. */
+  readonly loads: () => Script<(slot: number) => SlotLoad>;
+  /** Brings a blank node into the cluster. @returns its incarnation, or why not */
+  readonly adopt: (node: NodeId, address: string) => Script<ClusterState["members"][number]["incarnation"] | KvError>;
+  readonly wishes: (leaving: string | undefined) => SeatWishes;
+  readonly notice: (text: string) => void;
+}
+
+/** Told whenever an operation has got further; `done` once. */
+export type Watcher = (status: OperationStatus, end: { readonly done: boolean; readonly error?: KvError }) => void;
+
+export class Topology {
+  readonly #host: TopologyHost;
+  readonly #progress = new Map<string, Progress>();
+  readonly #watchers = new Map<string, Set<Watcher>>();
+  readonly #ended: OperationStatus[] = [];
+  #running = false;
+  #moving = new Set<number>();
+
+  constructor(host: TopologyHost) {
+    this.#host = host;
+  }
+
+  get #context(): RebalanceContext {
+    return this.#host.context;
+  }
+
+  /** Whether an attempt is moving the slot right now. */
+  moving(slot: number): boolean {
+    return this.#moving.has(slot);
+  }
+
+  /** Running and waiting operations, then the latest that ended. */
+  operations(): OperationStatus[] {
+    const { now } = this.#context.timers;
+    const open = this.#context
+      .state()
+      .operations.map((operation) => this.#progressOf(operation).status(operation, now));
+    return [...open, ...this.#ended];
+  }
+
+  /**
+   * Puts an operation into the state and runs it when its turn comes.
+   * @returns its id
+   */
+  *request(change: TopologyChange, watcher: Watcher): Script<string | KvError> {
+    const refusal = checkChange(this.#context.state(), change);
+    if (refusal) return refusal;
+    let id = "";
+    const proposed = yield* this.#context.propose((state) => {
+      id = String(state.nextOperation);
+      const operation: TopologyOperation = { id, change, begun: false, slotsTotal: 0 };
+      return { ...state, nextOperation: state.nextOperation + 1, operations: [...state.operations, operation] };
+    });
+    if (!proposed)
+      return new KvError(
+        "NOT_LEADER",
+        "this coordinator lost its leadership; the operation may have been accepted: see ops",
+      );
+    this.watch(id, watcher);
+    this.resume();
+    return id;
+  }
+
+  watch(id: string, watcher: Watcher): void {
+    const watchers = this.#watchers.get(id) ?? new Set();
+    watchers.add(watcher);
+    this.#watchers.set(id, watchers);
+  }
+
+  unwatch(watcher: Watcher): void {
+    for (const watchers of this.#watchers.values()) watchers.delete(watcher);
+  }
+
+  /** Stops an operation safely: slots already moved stay moved. */
+  cancel(id: string): KvError | undefined {
+    const operation = this.#context.state().operations.find((candidate) => candidate.id === id);
+    if (!operation) return new KvError("NO_SUCH_OPERATION", `no running operation ${id}: see ops`);
+    const progress = this.#progressOf(operation);
+    progress.cancelled = true;
+    progress.phase = "cancelling";
+    this.resume();
+    return undefined;
+  }
+
+  /** Runs what stands in the state, one after the other. */
+  resume(): void {
+    if (this.#running) return;
+    this.#running = true;
+    run(this.#runAll()).whenDone(() => {
+      this.#running = false;
+    });
+  }
+
+  *#runAll(): Script<void> {
+    for (;;) {
+      const [operation] = this.#context.state().operations;
+      if (!operation || !this.#context.active()) return;
+      const error = yield* this.#execute(operation);
+      if (!this.#context.active()) return;
+      this.#end(operation, error);
+    }
+  }
+
+  *#execute(operation: TopologyOperation): Script<KvError | undefined> {
+    const progress = this.#progressOf(operation);
+    if (progress.cancelled && !operation.begun) {
+      yield* this.#context.propose((state) => withoutOperation(state, operation.id));
+      return new KvError("CANCELLED", `${commandOf(operation.change)} was cancelled before it began`);
+    }
+    progress.phase = "moving";
+    const refusal = yield* this.#begin(operation);
+    if (refusal || !this.#context.active()) return refusal;
+    const moved = yield* this.#move(operation, progress);
+    if (!this.#context.active()) return undefined;
+    if (!moved) return yield* this.#stop(operation);
+    yield* this.#finish(operation);
+    return undefined;
+  }
+
+  /** The operation's first change of the state; repeating it does nothing. */
+  *#begin({ id, change, begun }: TopologyOperation): Script<KvError | undefined> {
+    if (begun) return undefined;
+    const refusal = checkChange(this.#context.state(), change);
+    let joined: (state: ClusterState) => ClusterState = (state) => state;
+    if (change.op === "addnode" && !refusal && !memberOf(this.#context.state(), change.node)) {
+      const incarnation = yield* this.#host.adopt(change.node, change.address);
+      if (!this.#context.active()) return undefined;
+      if (incarnation instanceof KvError) return yield* this.#refuse(id, incarnation);
+      const member = {
+        id: change.node,
+        incarnation,
+        address: change.address,
+        weight: change.weight ?? 1,
+        state: "joining",
+      } as const;
+      joined = (state) => ({ ...state, members: [...state.members, member] });
+    }
+    if (refusal) return yield* this.#refuse(id, refusal);
+    yield* this.#context.propose((state) => begin(joined(state), id, change));
+    return undefined;
+  }
+
+  *#refuse(id: string, error: KvError): Script<KvError> {
+    yield* this.#context.propose((state) => withoutOperation(state, id));
+    return error;
+  }
+
+  /** Attempts until everything is where it should be; false when cancelled. */
+  *#move(operation: TopologyOperation, progress: Progress): Script<boolean> {
+    let retryMs = RETRY_MS_MIN;
+    for (;;) {
+      const load = yield* this.#host.loads();
+      if (!this.#context.active()) return false;
+      const moves = movesOf(this.#context.state());
+      this.#countTotals(progress, moves, load);
+      let aborted: string | undefined;
+      for (let left = moves; left.length > 0 && aborted === undefined;) {
+        if (progress.cancelled) return false;
+        const batch = nextBatch(left, load);
+        aborted = yield* this.#attempt(operation, progress, batch);
+        if (!this.#context.active()) return false;
+        if (aborted === undefined) retryMs = RETRY_MS_MIN;
+        const done = new Set(batch.map(({ slot }) => slot));
+        left = left.filter(({ slot }) => !done.has(slot));
+      }
+      if (progress.cancelled) return false;
+      if (aborted === undefined) return true;
+      progress.phase = "waiting";
+      progress.waitingBecause = `waiting: ${aborted}`;
+      this.#tell(operation);
+      yield* wait(sleep(this.#context.timers, retryMs));
+      retryMs = Math.min(retryMs * 2, RETRY_MS_MAX);
+      if (!this.#context.active()) return false;
+    }
+  }
+
+  /** Returns why it aborted, if it did. */
+  *#attempt(operation: TopologyOperation, progress: Progress, batch: readonly Move[]): Script<string | undefined> {
+    this.#moving = new Set(batch.map(({ slot }) => slot));
+    const pace = {
+      cancelled: () => progress.cancelled,
+      copied: (keys: number, bytes: number) => {
+        progress.keysMoved += keys;
+        progress.bytesMoved += bytes;
+        this.#tell(operation);
+      },
+      pauseMs: () => (this.#context.sequencer.inFlight > 0 ? PAUSE_MS : 0),
+    };
+    const keysBefore = progress.keysMoved;
+    const { lost, rest } = this.#split(operation.change, batch);
+    const result = yield* lost.length > 0 ? abandon(this.#context, lost) : reseat(this.#context, rest, pace);
+    this.#moving = new Set();
+    if (result.type === "aborted") {
+      progress.keysMoved = keysBefore;
+      return result.reason;
+    }
+    if (result.type === "ended") return "the leadership ended";
+    const moved = lost.length > 0 ? lost.length : rest.length;
+    progress.phase = progress.cancelled ? "cancelling" : "moving";
+    progress.waitingBecause = undefined;
+    progress.slotsMoved += moved;
+    progress.froze(result.freezeMs, moved);
+    this.#tell(operation);
+    return lost.length > 0 && rest.length > 0 ? "the slots that were lost come first" : undefined;
+  }
+
+  /** `removenode --force`: slots whose only copies are on the dead node start empty. */
+  #split(change: TopologyChange, batch: readonly Move[]): { lost: readonly Move[]; rest: readonly Move[] } {
+    if (change.op !== "removenode" || change.force !== true) return { lost: [], rest: batch };
+    const isLost = ({ slot }: Move): boolean => {
+      const members = this.#context.slots[slot]?.members ?? [];
+      return members.every((id) => id === change.node) && this.#context.peers.get(change.node)?.up !== true;
+    };
+    return { lost: batch.filter(isLost), rest: batch.filter((move) => !isLost(move)) };
+  }
+
+  #countTotals(progress: Progress, moves: readonly Move[], load: (slot: number) => SlotLoad): void {
+    const copies = ({ slot, members }: Move): number => {
+      const old = this.#context.slots[slot]?.members ?? [];
+      return members.filter((id) => !old.includes(id)).length * load(slot).keys;
+    };
+    progress.slotsTotal = progress.slotsMoved + moves.length;
+    progress.keysTotal = progress.keysMoved + moves.reduce((sum, move) => sum + copies(move), 0);
+  }
+
+  /** Everything is in place: the members and voters become what they should be. */
+  *#finish({ id, change }: TopologyOperation): Script<void> {
+    const leaving = change.op === "removenode" ? change.node : undefined;
+    yield* this.adjustVoters(leaving);
+    yield* this.#context.propose((state) => withoutOperation(finished(state, change), id));
+  }
+
+  /** Cancelled: what was not committed is undone, what was stays. */
+  *#stop({ id, change, previousRf }: TopologyOperation): Script<KvError> {
+    yield* this.#context.propose((state) => {
+      const rf = change.op === "setreplica" ? (previousRf ?? state.rf) : state.rf;
+      const members = state.members.map((member) => ({ ...member, state: "up" as const }));
+      return withoutOperation({ ...state, rf, members }, id);
+    });
+    yield* this.adjustVoters(undefined);
+    return new KvError("CANCELLED", `${commandOf(change)} was cancelled; slots already moved stay moved`);
+  }
+
+  /** V5: one change at a time, as far as those concerned answer. */
+  *adjustVoters(leaving: string | undefined): Script<void> {
+    for (;;) {
+      if (!this.#context.active()) return;
+      const next = nextVoters(this.#context.state(), this.#host.wishes(leaving));
+      if (next) {
+        yield* this.#context.propose((state) => ({ ...state, voters: next }));
+        continue;
+      }
+      const stillSeated = this.#context.state().voters.some(({ id }) => id === leaving);
+      if (leaving === undefined || !stillSeated) return;
+      // A member that leaves must not keep its vote: wait until the others can agree on it.
+      yield* wait(sleep(this.#context.timers, RETRY_MS_MAX));
+    }
+  }
+
+  #end(operation: TopologyOperation, error: KvError | undefined): void {
+    const progress = this.#progressOf(operation);
+    const { now } = this.#context.timers;
+    const phase = error === undefined ? "done" : error.code === "CANCELLED" ? "cancelled" : "failed";
+    progress.ended(phase, now);
+    if (error) progress.notes.push(error.message);
+    const note = underReplicated(this.#context.state());
+    if (note) progress.notes.push(note);
+    const status = progress.status(operation, now);
+    this.#ended.unshift(status);
+    this.#ended.length = Math.min(this.#ended.length, ENDED_MAX);
+    for (const watcher of this.#watchers.get(operation.id) ?? [])
+      watcher(status, { done: true, ...(error && { error }) });
+    this.#watchers.delete(operation.id);
+    this.#progress.delete(operation.id);
+    this.#host.notice(`operation ${operation.id} (${commandOf(operation.change)}): ${phase}`);
+  }
+
+  #tell(operation: TopologyOperation): void {
+    const status = this.#progressOf(operation).status(operation, this.#context.timers.now);
+    for (const watcher of this.#watchers.get(operation.id) ?? []) watcher(status, { done: false });
+  }
+
+  #progressOf({ id }: TopologyOperation): Progress {
+    const known = this.#progress.get(id) ?? new Progress(this.#context.timers.now);
+    this.#progress.set(id, known);
+    return known;
+  }
+
+  /** What a change would move from the state as it is (`plan`). */
+  planned(change: TopologyChange): readonly Move[] | KvError {
+    const state = this.#context.state();
+    const refusal = checkChange(state, change);
+    return refusal ?? movesOf(imagined(state, change));
+  }
+}
+
+/** The moves that lead from the placements in the state to those it should have. */
+export function movesOf(state: ClusterState): Move[] {
+  const old = state.slots.map(({ members }) => members);
+  const members = state.members
+    .filter((member) => member.state !== "draining")
+    .map(({ id, weight }) => ({ id, weight }));
+  const goal = place({ old, members, copies: state.rf, seed: state.seed });
+  return planMoves(old, goal).map(({ slot, newMembers }) => ({ slot, members: newMembers }));
+}
+
+/** The state as it would be with the change begun. */
+function imagined(state: ClusterState, change: TopologyChange): ClusterState {
+  const joined =
+    change.op === "addnode" && !memberOf(state, change.node)
+      ? {
+          ...state,
+          members: [
+            ...state.members,
+            {
+              id: change.node,
+              address: change.address,
+              weight: change.weight ?? 1,
+              incarnation: "" as ClusterState["members"][number]["incarnation"],
+              state: "joining" as const,
+            },
+          ],
+        }
+      : state;
+  return begin(joined, "", change);
+}
+
+function begin(state: ClusterState, id: string, change: TopologyChange): ClusterState {
+  const operations = state.operations.map((operation) =>
+    operation.id === id ? { ...operation, begun: true, previousRf: state.rf } : operation,
+  );
+  if (change.op === "setreplica") return { ...state, rf: change.rf, operations };
+  if (change.op === "addnode") {
+    const members = state.members.map((member) =>
+      member.id === change.node && change.weight !== undefined ? { ...member, weight: change.weight } : member,
+    );
+    return { ...state, members, operations };
+  }
+  const members = state.members.map((member) =>
+    member.id === change.node ? { ...member, state: "draining" as const } : member,
+  );
+  return { ...state, members, operations };
+}
+
+function finished(state: ClusterState, change: TopologyChange): ClusterState {
+  if (change.op === "removenode") {
+    const members = state.members.filter(({ id }) => id !== change.node);
+    return { ...state, members };
+  }
+  const members = state.members.map((member) => ({ ...member, state: "up" as const }));
+  return { ...state, members };
+}
+
+function withoutOperation(state: ClusterState, id: string): ClusterState {
+  return { ...state, operations: state.operations.filter((operation) => operation.id !== id) };
+}
+
+/** Why a change is refused in this state; undefined when it is in order. */
+function checkChange(state: ClusterState, change: TopologyChange): KvError | undefined {
+  if (state.operations.length > TOPOLOGY_OPERATIONS_MAX) {
+    return new KvError(
+      "TOO_MANY_OPERATIONS",
+      `${state.operations.length} operations wait already: see ops, cancel one`,
+    );
+  }
+  switch (change.op) {
+    case "addnode":
+      return checkAdd(state, change);
+    case "removenode": {
+      if (!memberOf(state, change.node)) return noSuchNode(state, change.node);
+      if (state.members.length > 1) return undefined;
+      return new KvError("LAST_COPY", `${change.node} is the only node: add another one first, its data would be lost`);
+    }
+    case "setreplica":
+      return undefined;
+  }
+}
+
+function checkAdd(state: ClusterState, change: Extract<TopologyChange, { op: "addnode" }>): KvError | undefined {
+  const same = memberOf(state, change.node);
+  const taken = state.members.find(({ address }) => address === change.address);
+  if (same && same.address === change.address) {
+    // The same command again: goes on where a cancelled one stopped, or changes the weight.
+    const nothing = movesOf(imagined(state, change)).length === 0;
+    return nothing ? new KvError("NODE_EXISTS", `node ${change.node} is in the cluster already: see nodes`) : undefined;
+  }
+  if (same)
+    return new KvError("NODE_EXISTS", `there is a node ${change.node} already, at ${same.address}: choose another id`);
+  if (taken) return new KvError("NODE_EXISTS", `${change.address} is node ${taken.id} already`);
+  if (state.members.length < NODES_MAX) return undefined;
+  return new KvError("BAD_REQUEST", `there are ${NODES_MAX} nodes, which is the limit`);
+}
+
+function noSuchNode(state: ClusterState, id: string): KvError {
+  return new KvError(
+    "NO_SUCH_NODE",
+    `no node ${id}; there are: ${state.members.map((member) => member.id).join(", ")}`,
+  );
+}
+
+function underReplicated({ members, rf }: ClusterState): string | undefined {
+  if (members.length >= rf) return undefined;
+  return `under-replicated: ${members.length} of ${rf} copies, add ${rf - members.length} more node${rf - members.length === 1 ? "" : "s"}`;
+}

@@ -1,0 +1,53 @@
+// Voter seats (V5): who should vote, and the next single change towards it. One storage node: it alone. Two: both, and a record beside
+// the coordinator's cluster file, so that either may die. Three or four: three of them. Five and more: five. Even sizes occur in between;
+// majorities of neighbouring sets always meet. Seats that leave or do not answer go first, so that they are not needed for the rest.
+import { votesNeeded, type ClusterState, type VoterSeat } from "../../shared/cluster-state.ts";
+import { VOTERS_MAX } from "../../shared/limits.ts";
+
+export interface SeatWishes {
+  /** Member that is about to be removed. */
+  readonly leaving: string | undefined;
+  /** Whether a seat answers. */
+  readonly answers: (id: string) => boolean;
+  /** The record beside our own cluster file. */
+  readonly local: VoterSeat;
+}
+
+/** The voter set one step nearer to what it should be; undefined when it is right, or when that step could not be agreed on now. */
+export function nextVoters(state: ClusterState, wishes: SeatWishes): readonly VoterSeat[] | undefined {
+  const next = nearer(state, wishes);
+  // A change that is proposed must be carried through: only one for which both majorities answer is begun.
+  const agreeable = (voters: readonly VoterSeat[]): boolean =>
+    voters.filter(({ id }) => wishes.answers(id)).length >= votesNeeded(voters);
+  return next && agreeable(next) && agreeable(state.voters) ? next : undefined;
+}
+
+function nearer(state: ClusterState, wishes: SeatWishes): readonly VoterSeat[] | undefined {
+  const wanted = wantedVoters(state, wishes);
+  const isWanted = (seat: VoterSeat): boolean => wanted.some(({ id }) => id === seat.id);
+  const without = (gone: VoterSeat): readonly VoterSeat[] => state.voters.filter(({ id }) => id !== gone.id);
+  const unwanted = state.voters.filter((seat) => !isWanted(seat));
+  const silent = unwanted.find(({ id }) => id === wishes.leaving || !wishes.answers(id));
+  if (silent && state.voters.length > 1) return without(silent);
+  const missing = wanted.find(({ id }) => wishes.answers(id) && !state.voters.some((seat) => seat.id === id));
+  if (missing) return [...state.voters, missing];
+  const [superfluous] = unwanted;
+  return superfluous && state.voters.length > 1 ? without(superfluous) : undefined;
+}
+
+function wantedVoters(state: ClusterState, wishes: SeatWishes): VoterSeat[] {
+  const staying = state.members.filter(({ id }) => id !== wishes.leaving);
+  const seated = (id: string): boolean => state.voters.some((seat) => seat.id === id);
+  // Those that vote already stay, then those that answer, then in the order in which they joined.
+  const rank = ({ id }: { readonly id: string }): number => (seated(id) ? 0 : 2) + (wishes.answers(id) ? 0 : 1);
+  const ordered = [...staying].sort((a, b) => rank(a) - rank(b));
+  const nodes = ordered
+    .slice(0, nodeSeats(staying.length))
+    .map(({ id, address }): VoterSeat => ({ id, kind: "node", address }));
+  return staying.length === 2 ? [...nodes, wishes.local] : nodes;
+}
+
+function nodeSeats(nodes: number): number {
+  if (nodes >= VOTERS_MAX) return VOTERS_MAX;
+  return nodes >= 3 ? 3 : nodes;
+}

@@ -1,0 +1,265 @@
+// Blind writes (C3, C4): tag, send to all members, acknowledge at the level's count of exact oks. Adjacent blind writes of one key
+// that wait for its lock are combined: each takes its own version and is answered at its own level; only the last is sent. The key
+// stays locked until a write quorum has it, until it definitely failed, or until the deadline: then it is in doubt (C5).
+import { KvError, type ErrorCode } from "../../shared/errors.ts";
+import type { Version } from "../../shared/version.ts";
+import type { SlotRuntime } from "../cluster/slot-runtime.ts";
+import { Drive } from "./drive.ts";
+import type { KeyTask } from "./key-locks.ts";
+import { tooFewReplicas, unknownWrite, type Swept, type WriteOperation, type WriteOutcome } from "./operation.ts";
+import type { Sequencer } from "./sequencer.ts";
+
+/** How long a reported write waits for the replicas that its level did not need. */
+const REPORT_WAIT_MS = 200;
+
+export class BlindWrite implements KeyTask, Swept {
+  readonly operation: WriteOperation;
+  readonly #sequencer: Sequencer;
+  readonly #reply: (outcome: WriteOutcome) => void;
+  #answered = false;
+  #flight: Flight | undefined;
+
+  constructor(sequencer: Sequencer, operation: WriteOperation, reply: (outcome: WriteOutcome) => void) {
+    this.#sequencer = sequencer;
+    this.operation = operation;
+    this.#reply = reply;
+  }
+
+  get key(): string {
+    return this.operation.key;
+  }
+
+  get client(): number {
+    return this.operation.client;
+  }
+
+  get combinable(): boolean {
+    return true;
+  }
+
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  start(): void {
+    this.startCombined([this]);
+  }
+
+  startCombined(tasks: readonly KeyTask[]): void {
+    const writes = tasks as readonly BlindWrite[];
+    const flight = new Flight(this.#sequencer, writes);
+    for (const write of writes) write.#flight = flight;
+    flight.begin();
+  }
+
+  answer(outcome: WriteOutcome): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#reply(outcome);
+  }
+
+  sweep(now: number): boolean {
+    if (this.#flight) return this.#flight.sweep(now);
+    if (this.#answered) return false;
+    if (now < this.operation.deadline) return true;
+    this.#sequencer.locks.withdraw(this);
+    this.answer({
+      type: "error",
+      error: new KvError("NO_QUORUM", "the key was busy for the whole deadline; nothing was sent"),
+    });
+    return false;
+  }
+}
+
+/** One or several blind writes that share one sending. */
+export class Flight implements Swept {
+  readonly #sequencer: Sequencer;
+  readonly #writes: readonly BlindWrite[];
+  readonly #versions: Version[] = [];
+  readonly #runtime: SlotRuntime;
+  readonly #deadline: number;
+  #drive: Drive | undefined;
+  #holdsLock = true;
+  #parked = false;
+  #acknowledgedAt: number | undefined;
+
+  constructor(sequencer: Sequencer, writes: readonly BlindWrite[]) {
+    this.#sequencer = sequencer;
+    this.#writes = writes;
+    this.#runtime = sequencer.context.slot(this.#last.operation.slot);
+    this.#deadline = Math.max(...writes.map(({ operation }) => operation.deadline));
+  }
+
+  get #last(): BlindWrite {
+    return this.#writes[this.#writes.length - 1] as BlindWrite;
+  }
+
+  /** Tags and sends, as soon as the slot is free and enough replicas answer. */
+  begin(): void {
+    if (this.#drive || !this.#holdsLock || this.#parked) return;
+    if (this.#runtime.held) {
+      this.#parked = true;
+      this.#sequencer.whenFree(this.#runtime.slot, () => {
+        this.#parked = false;
+        this.begin();
+      });
+      return;
+    }
+    this.#refuseHopeless();
+    if (!this.#writes.some(({ answered }) => !answered)) return this.#release();
+    if (this.#reachable() < this.#needed(this.#easiest)) return;
+    this.#issue();
+  }
+
+  /** C11: refused before tagging where too few replicas can be hoped for. */
+  #refuseHopeless(): void {
+    const { context } = this.#sequencer;
+    const hopeful = this.#runtime.members.filter((node) => context.hopeful(node)).length;
+    for (const write of this.#writes) {
+      const needed = this.#needed(write);
+      if (hopeful < needed) write.answer({ type: "error", error: tooFewReplicas(hopeful, needed) });
+    }
+  }
+
+  get #easiest(): BlindWrite {
+    const open = this.#writes.filter(({ answered }) => !answered);
+    return open.reduce(
+      (easiest, write) => (this.#needed(write) < this.#needed(easiest) ? write : easiest),
+      open[0] ?? this.#last,
+    );
+  }
+
+  #reachable(): number {
+    return this.#runtime.members.filter((node) => this.#sequencer.context.reachable(node)).length;
+  }
+
+  #needed({ operation }: BlindWrite): number {
+    if (operation.level === "one") return 1;
+    return operation.level === "all" ? this.#runtime.members.length : this.#runtime.quorum;
+  }
+
+  #issue(): void {
+    const { context } = this.#sequencer;
+    for (let count = 0; count < this.#writes.length; count++) this.#versions.push(context.nextVersion());
+    if (context.without.has("C3-combine")) this.#versions.fill(this.#versions[0] as Version);
+    const { key, slot, value, operation } = this.#last.operation;
+    const version = this.#versions[this.#versions.length - 1] as Version;
+    const issued = { key, slot, version, origin: version, value, operation };
+    this.#runtime.inFlight++;
+    this.#sequencer.flights.add(this);
+    this.#drive = new Drive(context, issued, () => this.#progress());
+    this.#drive.start();
+  }
+
+  #progress(): void {
+    const drive = this.#drive as Drive;
+    this.#writes.forEach((write, index) => {
+      if (!write.answered && drive.oks >= this.#needed(write)) this.#acknowledge(write, index);
+    });
+    if (drive.installed) this.#installed();
+    else if (drive.hopeless && drive.refusedByAll) this.#failDefinitely();
+    if (drive.complete) this.#report();
+  }
+
+  #installed(): void {
+    const { issued } = this.#drive as Drive;
+    this.#sequencer.inDoubt.installed(issued.key, issued.version);
+    this.#release();
+  }
+
+  #acknowledge(write: BlindWrite, index: number): void {
+    this.#acknowledgedAt ??= this.#sequencer.context.timers.now;
+    if (!write.operation.report) write.answer({ type: "written", version: this.#versions[index] as Version });
+  }
+
+  /** Answers the reported writes that have been acknowledged. */
+  #report(): void {
+    const drive = this.#drive as Drive;
+    this.#writes.forEach((write, index) => {
+      if (write.answered || drive.oks < this.#needed(write)) return;
+      const replicas = drive.replicas.map(({ node, state, code }) => ({
+        id: node,
+        status: state === "ok" ? "ok" : state === "refused" ? code : "pending",
+      }));
+      write.answer({ type: "written", version: this.#versions[index] as Version, replicas });
+    });
+  }
+
+  #failDefinitely(): void {
+    const drive = this.#drive as Drive;
+    const codes = drive.replicas.map(({ code }) => code);
+    const code = (codes.find((candidate) => candidate === "DISK_FULL") ?? "NO_QUORUM") as ErrorCode;
+    const error = new KvError(code, `refused by every replica (${[...new Set(codes)].join(", ")}); nothing was stored`);
+    for (const write of this.#writes) write.answer({ type: "error", error });
+    this.#end();
+    this.#release();
+  }
+
+  /** @returns whether it still needs sweeping */
+  sweep(now: number): boolean {
+    if (!this.#drive) return this.#sweepWaiting(now);
+    const drive = this.#drive;
+    drive.resend(now);
+    if (this.#acknowledgedAt !== undefined && now >= this.#acknowledgedAt + REPORT_WAIT_MS) this.#report();
+    for (const write of this.#writes) if (now >= write.operation.deadline) this.#expire(write);
+    if (now >= this.#deadline && !drive.installed && this.#holdsLock) this.giveUp();
+    return this.#holdsLock || this.#writes.some(({ answered }) => !answered);
+  }
+
+  #sweepWaiting(now: number): boolean {
+    for (const write of this.#writes) {
+      if (now < write.operation.deadline) continue;
+      const error = this.#runtime.held
+        ? new KvError("MOVING", "the slot changed hands for longer than the deadline; nothing was sent")
+        : tooFewReplicas(this.#reachable(), this.#needed(write));
+      write.answer({ type: "error", error });
+    }
+    this.begin();
+    return this.#holdsLock;
+  }
+
+  #expire(write: BlindWrite): void {
+    if (write.answered) return;
+    const drive = this.#drive as Drive;
+    const needed = this.#needed(write);
+    if (drive.oks >= needed) this.#report();
+    else if (drive.refusedByAll) write.answer({ type: "error", error: tooFewReplicas(0, needed) });
+    else if (drive.installed) {
+      const text = `stored on ${drive.oks} of ${needed} replicas, a quorum; level all was asked for`;
+      write.answer({ type: "error", error: new KvError("PARTIAL", text) });
+    } else write.answer({ type: "error", error: unknownWrite(drive.oks, needed) });
+  }
+
+  /** C5: the version stays in doubt; nothing more is sent. Late answers still count. */
+  giveUp(): void {
+    const drive = this.#drive;
+    for (const write of this.#writes) if (drive) this.#expire(write);
+    if (drive && !drive.installed && !drive.refusedByAll) this.#sequencer.inDoubt.add(drive.issued);
+    this.#release();
+  }
+
+  /** The slot is about to be sealed: what is still on its way is unknown from here on (M2). */
+  interrupt(slots: ReadonlySet<number>): void {
+    if (slots.has(this.#runtime.slot) && this.#holdsLock) this.giveUp();
+  }
+
+  /** The epoch is over. */
+  abandon(error: (sent: boolean) => KvError): void {
+    for (const write of this.#writes) write.answer({ type: "error", error: error(this.#drive !== undefined) });
+    this.#end();
+  }
+
+  #end(): void {
+    this.#drive?.stop();
+  }
+
+  #release(): void {
+    if (!this.#holdsLock) return;
+    this.#holdsLock = false;
+    if (this.#drive) {
+      this.#runtime.inFlight--;
+      this.#sequencer.flights.delete(this);
+    }
+    this.#sequencer.locks.release(this.#last.key);
+  }
+}

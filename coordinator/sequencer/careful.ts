@@ -1,0 +1,165 @@
+// Careful operations: what needs more than one round trip, under the key's lock. FIX mends replicas that disagree by writing the
+// highest value again under a fresh version (C6). A conditional write reads, compares and writes (C7). A retry finds out whether its
+// first attempt happened (C8). All settle what is in doubt first (C5), and all are scripts.
+import { KvError } from "../../shared/errors.ts";
+import type { ReadResult } from "../../shared/protocol/node-messages.ts";
+import type { Script } from "../../shared/script.ts";
+import { equal, format, type Version } from "../../shared/version.ts";
+import type { Drive, Issued } from "./drive.ts";
+import {
+  tooFewReplicas,
+  unknownWrite,
+  type ReadOperation,
+  type ReadOutcome,
+  type WriteOperation,
+  type WriteOutcome,
+} from "./operation.ts";
+import { outcome } from "./quorum-read.ts";
+import { agreedAmong, highestOf, type RegisterIo } from "./register-io.ts";
+import type { Sequencer } from "./sequencer.ts";
+
+/** A value that a write quorum is known to hold, or why there is none. */
+type Basis =
+  | { readonly type: "basis"; readonly found: ReadResult }
+  | { readonly type: "error"; readonly error: KvError };
+
+/** C6: reads again, mends if need be, answers. */
+export function* fix(sequencer: Sequencer, io: RegisterIo, operation: ReadOperation): Script<ReadOutcome> {
+  const everyone = operation.level === "all";
+  const basis = yield* agreedBasis(sequencer, io, operation, everyone);
+  return basis.type === "error" ? basis : outcome(basis.found, false);
+}
+
+/** C7, C8: a write that depends on what is there. */
+export function* carefulWrite(sequencer: Sequencer, io: RegisterIo, operation: WriteOperation): Script<WriteOutcome> {
+  if (!(yield* io.settle())) {
+    // On a retry this says nothing of the first attempt.
+    return failed(operation.firstEpoch === undefined ? notSettled() : new KvError("TIMEOUT", notSettled().message));
+  }
+  if (operation.firstEpoch !== undefined) {
+    const retried = yield* retry(sequencer, io, operation);
+    if (retried) return retried;
+  }
+  if (operation.condition === undefined && !operation.wantsFound)
+    return yield* write(sequencer, io, operation, undefined);
+  const readings = yield* io.read(io.quorum);
+  if (readings.answers.length < readings.quorum || io.interrupted) {
+    return failed(tooFewReplicas(readings.answers.length, readings.quorum));
+  }
+  const seen = highestOf(readings.answers);
+  if (meets(sequencer, operation, seen)) return yield* write(sequencer, io, operation, seen.value !== null);
+  // The refusal is itself a read: it needs a quorum that agrees.
+  const basis = yield* agreedBasis(sequencer, io, operation, false);
+  if (basis.type === "error") return basis;
+  if (meets(sequencer, operation, basis.found))
+    return yield* write(sequencer, io, operation, basis.found.value !== null);
+  return failed(refusal(operation, basis.found));
+}
+
+/** C8: what became of the first attempt; undefined when it certainly did not happen and is to be applied now. */
+function* retry(sequencer: Sequencer, io: RegisterIo, operation: WriteOperation): Script<WriteOutcome | undefined> {
+  const basis = yield* agreedBasis(sequencer, io, operation, false);
+  if (basis.type === "error") {
+    return failed(new KvError("TIMEOUT", `the first attempt's outcome could not be found out: ${basis.error.message}`));
+  }
+  const { found } = basis;
+  const origin = found.origin ?? found.version;
+  if (found.operation === operation.operation && operation.operation !== "") {
+    return { type: "written", version: origin };
+  }
+  if (sequencer.context.without.has("C8")) return undefined;
+  if (operation.firstEpoch !== undefined && origin[0] < operation.firstEpoch) return undefined;
+  const text = `the key was written since (version ${format(origin)}): whether the first attempt came before cannot be told`;
+  return failed(new KvError("TIMEOUT", text));
+}
+
+/** A quorum that agrees on a value, made to agree where it does not (FIX). `everyone`: all replicas have to. */
+function* agreedBasis(
+  sequencer: Sequencer,
+  io: RegisterIo,
+  operation: ReadOperation | WriteOperation,
+  everyone: boolean,
+): Script<Basis> {
+  if (!(yield* io.settle())) return { type: "error", error: notSettled() };
+  const size = sequencer.context.slot(operation.slot).members.length;
+  const { answers, quorum } = yield* io.read(everyone ? size : io.quorum);
+  const needed = everyone ? size : quorum;
+  if (answers.length < needed || io.interrupted)
+    return { type: "error", error: tooFewReplicas(answers.length, needed) };
+  const agreed = agreedAmong(answers, needed);
+  if (agreed) return { type: "basis", found: agreed };
+  const best = highestOf(answers);
+  if (io.interrupted) return { type: "error", error: tooFewReplicas(0, needed) };
+  sequencer.fixes++;
+  const issued: Issued = {
+    key: operation.key,
+    slot: operation.slot,
+    version: sequencer.context.nextVersion(),
+    origin: best.origin ?? best.version,
+    value: best.value,
+    operation: best.operation ?? "",
+  };
+  const drive = yield* io.drive(issued, everyone ? "all" : "quorum");
+  const enough = everyone ? drive.complete : drive.installed;
+  if (!enough) return { type: "error", error: tooFewReplicas(drive.oks, needed) };
+  return { type: "basis", found: { ...best, version: issued.version, origin: issued.origin } };
+}
+
+/** Issues the write under a fresh version. Called only when nothing of the key is in doubt (C5). */
+function* write(
+  sequencer: Sequencer,
+  io: RegisterIo,
+  operation: WriteOperation,
+  found: boolean | undefined,
+): Script<WriteOutcome> {
+  if (operation.wantsFound && found === false)
+    return failed(new KvError("NOT_FOUND", `no value under "${operation.key}"`));
+  if (io.interrupted) return failed(new KvError("MOVING", "the slot is changing hands; nothing was sent: try again"));
+  const version: Version = sequencer.context.nextVersion();
+  const { key, slot, value, level } = operation;
+  const issued = { key, slot, version, origin: version, value, operation: operation.operation };
+  const drive = yield* io.drive(issued, level === "all" || operation.report ? "all" : "quorum");
+  const needed = level === "all" ? drive.replicas.length : drive.quorum;
+  if (drive.oks >= needed || (level === "one" && drive.oks > 0)) {
+    const replicas = operation.report ? { replicas: reports(drive) } : {};
+    return { type: "written", version, ...(found !== undefined && { found }), ...replicas };
+  }
+  if (drive.refusedByAll) return failed(tooFewReplicas(0, needed));
+  if (drive.installed) {
+    return failed(
+      new KvError("PARTIAL", `stored on ${drive.oks} of ${needed} replicas, a quorum; level all was asked for`),
+    );
+  }
+  return failed(unknownWrite(drive.oks, needed));
+}
+
+function reports(drive: Drive): { id: Drive["replicas"][number]["node"]; status: string }[] {
+  return drive.replicas.map(({ node, state, code }) => ({
+    id: node,
+    status: state === "ok" ? "ok" : state === "refused" ? code : "pending",
+  }));
+}
+
+/** Conditions compare origins: a repair changes the version, never what clients see as the version. */
+function meets(sequencer: Sequencer, { condition }: WriteOperation, found: ReadResult): boolean {
+  if (condition === undefined) return true;
+  if (condition === "absent") return found.value === null;
+  const current = sequencer.context.without.has("C7-origin") ? found.version : (found.origin ?? found.version);
+  return found.value !== null && equal(current, condition);
+}
+
+function refusal({ condition, key }: WriteOperation, found: ReadResult): KvError {
+  const origin = found.origin ?? found.version;
+  const current = found.value === null ? "the key is absent" : `the current version is ${format(origin)}`;
+  const wanted = condition === "absent" ? "absent" : `at version ${format(condition ?? origin)}`;
+  const details = found.value === null ? {} : { version: format(origin) };
+  return new KvError("CONDITION_FAILED", `"${key}" was to be ${wanted}: ${current}`, details);
+}
+
+function notSettled(): KvError {
+  return new KvError("NO_QUORUM", "an earlier write of this key is still in doubt; this one had no effect: try again");
+}
+
+function failed(error: KvError): { readonly type: "error"; readonly error: KvError } {
+  return { type: "error", error };
+}

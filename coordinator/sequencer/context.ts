@@ -1,0 +1,27 @@
+// What every part of the sequencer shares: the leadership it serves, the peers it talks to, the clock. All of it ends with the epoch.
+import type { NodeId } from "../../shared/ids.ts";
+import type { Timers } from "../../shared/timers.ts";
+import type { Version } from "../../shared/version.ts";
+import type { DataOp } from "../../shared/protocol/node-messages.ts";
+import type { SlotRuntime } from "../cluster/slot-runtime.ts";
+import type { OpListener } from "../links/link.ts";
+
+export interface SequencerContext {
+  readonly epoch: number;
+  readonly timers: Timers;
+  /** Rules switched off, by the mutation check of the simulator only. */
+  readonly without: ReadonlySet<string>;
+  slot(slot: number): SlotRuntime;
+  /** Sends an operation to a member at the end of this turn. */
+  send(node: NodeId, op: DataOp, listener: OpListener): void;
+  /** Whether a member's connection is up. */
+  reachable(node: NodeId): boolean;
+  /** Whether a member answers, or did until a moment ago: worth waiting for. */
+  hopeful(node: NodeId): boolean;
+  /** Whether a member is slow or suspect: asked last. */
+  sluggish(node: NodeId): boolean;
+  /** C2: the next version of this epoch. */
+  nextVersion(): Version;
+  /** C4, C10: a node has seen a higher epoch. */
+  fenced(epoch: number): void;
+}

@@ -1,0 +1,75 @@
+// Operation: one request of a client on one key, from admission to its single answer, with its deadline. The three outcomes (C8):
+// ok, a definite failure, or unknown; a deadline that passes after something was sent is unknown.
+import { KvError } from "../../shared/errors.ts";
+import type { Level, ReplicaReport } from "../../shared/protocol/client-messages.ts";
+import type { WireValue } from "../../shared/record.ts";
+import type { Version } from "../../shared/version.ts";
+
+/** A connection of a client, by the number that the edge gave it. */
+export type ClientNumber = number;
+
+/** A write as the sequencer sees it. */
+export interface WriteOperation {
+  readonly type: "write";
+  readonly client: ClientNumber;
+  readonly key: string;
+  readonly slot: number;
+  /** Null: delete. */
+  readonly value: WireValue | null;
+  readonly level: Level;
+  /** Only if the current origin is this one; `absent`: only if there is no value. */
+  readonly condition: Version | "absent" | undefined;
+  /** Deletes: say whether there was a value, and write nothing where there was none. */
+  readonly wantsFound: boolean;
+  /** Empty where the client gave none. */
+  readonly operation: string;
+  readonly firstEpoch: number | undefined;
+  /** Say what each replica answered, up to 200 ms after the acknowledgement. */
+  readonly report: boolean;
+  /** Milliseconds of the core's clock. */
+  readonly deadline: number;
+  readonly startedAt: number;
+}
+
+export interface ReadOperation {
+  readonly type: "read";
+  readonly client: ClientNumber;
+  readonly key: string;
+  readonly slot: number;
+  readonly level: Level;
+  readonly deadline: number;
+  readonly startedAt: number;
+}
+
+export type WriteOutcome =
+  | {
+      readonly type: "written";
+      readonly version: Version;
+      readonly found?: boolean;
+      readonly replicas?: readonly ReplicaReport[];
+    }
+  | { readonly type: "error"; readonly error: KvError };
+
+export type ReadOutcome =
+  | { readonly type: "value"; readonly value: WireValue | null; readonly origin: Version; readonly stale: boolean }
+  | { readonly type: "error"; readonly error: KvError };
+
+/** Whatever has to be looked at every few milliseconds while it lasts: deadlines, resending, hedging. */
+export interface Swept {
+  /** @returns whether it still needs sweeping */
+  sweep(now: number): boolean;
+}
+
+export function tooFewReplicas(reachable: number, needed: number): KvError {
+  return new KvError(
+    "NO_QUORUM",
+    `${reachable} of the replicas answer, ${needed} are needed; nothing was written: see "nodes" for what is down`,
+  );
+}
+
+export function unknownWrite(oks: number, needed: number): KvError {
+  return new KvError(
+    "TIMEOUT",
+    `stored on ${oks} of the ${needed} replicas needed when the time was over: it may or may not have happened`,
+  );
+}

@@ -1,0 +1,141 @@
+// Border of the coordinator: an untrusted line becomes a CoordinatorRequest, or a KvError that says what was wrong with it.
+import { KvError } from "../errors.ts";
+import { BATCH_OPS_MAX, DEADLINE_MS_MAX, EPOCH_MAX, REPLICAS_MAX, SCAN_LIMIT_MAX, WEIGHT_MAX } from "../limits.ts";
+import {
+  LEVELS,
+  type CoordinatorRequest,
+  type DataRequest,
+  type DeleteRequest,
+  type GetRequest,
+  type Level,
+  type PutRequest,
+  type TopologyChange,
+} from "./client-messages.ts";
+import * as field from "./fields.ts";
+import type { Fields } from "./fields.ts";
+import { operationId, versions } from "./parse-node-request.ts";
+
+/**
+ * @param bytesMax Largest value taken.
+ * @throws KvError BAD_REQUEST, TOO_LARGE
+ */
+export function parseCoordinatorRequest(message: Fields, bytesMax: number): CoordinatorRequest {
+  const id = field.integer(message, "id", 0, Number.MAX_SAFE_INTEGER);
+  const op = field.text(message, "op", 64);
+  switch (op) {
+    case "put":
+    case "delete":
+    case "get":
+      return parseData(message, bytesMax);
+    case "batch":
+      return {
+        id,
+        op,
+        ops: field.list(message, "ops", BATCH_OPS_MAX, (item, name) => parseData(field.object(item, name), bytesMax)),
+      };
+    case "scan":
+      return {
+        id,
+        op,
+        ...given("prefix", field.optional(message, "prefix", field.text)),
+        ...given("limit", bounded(message, "limit", 1, SCAN_LIMIT_MAX)),
+        ...given(
+          "cursor",
+          field.optional(message, "cursor", (from, name) => field.text(from, name, 4096)),
+        ),
+        ...given("timeoutMs", bounded(message, "timeoutMs", 1, DEADLINE_MS_MAX)),
+      };
+    case "where":
+      return { id, op, key: field.key(message) };
+    case "ping":
+    case "status":
+    case "nodes":
+    case "ring":
+    case "stats":
+    case "metrics":
+    case "ops":
+      return { id, op };
+    case "hello":
+      return { id, op, versions: versions(message) };
+    case "addnode":
+    case "removenode":
+    case "setreplica":
+      return { id, ...parseChange(message) };
+    case "plan":
+      return { id, op, change: parseChange(field.object(message["change"], "change")) };
+    case "cancel":
+      return { id, op, operation: field.text(message, "operation", 16) };
+    case "join":
+      return {
+        id,
+        op,
+        node: field.nodeId(message, "node"),
+        address: field.address(message, "address"),
+        ...given("weight", bounded(message, "weight", 1, WEIGHT_MAX)),
+      };
+    default:
+      throw new KvError(
+        "BAD_REQUEST",
+        `op: unknown operation "${op.slice(0, 32)}"; a coordinator knows put, get, delete, scan, status, …`,
+      );
+  }
+}
+
+function parseData(message: Fields, bytesMax: number): DataRequest {
+  const { op } = message;
+  const common = {
+    id: field.integer(message, "id", 0, Number.MAX_SAFE_INTEGER),
+    key: field.key(message),
+    ...given("consistency", field.optional(message, "consistency", level)),
+    ...given("timeoutMs", bounded(message, "timeoutMs", 1, DEADLINE_MS_MAX)),
+  };
+  if (op === "get") return { ...common, op } satisfies GetRequest;
+  if (op !== "put" && op !== "delete") return field.malformed("op", "put, get or delete");
+  const write = {
+    ...common,
+    ...given(
+      "ifVersion",
+      field.optional(message, "ifVersion", (from, name) => field.text(from, name, 64)),
+    ),
+    ...given("operation", field.optional(message, "operation", operationId)),
+    ...given("firstEpoch", bounded(message, "firstEpoch", 0, EPOCH_MAX)),
+    ...(field.flag(message, "report") && { report: true }),
+  };
+  if (op === "delete") return { ...write, op } satisfies DeleteRequest;
+  const ifAbsent = field.flag(message, "ifAbsent");
+  return { ...write, op, value: field.value(message, bytesMax), ...(ifAbsent && { ifAbsent }) } satisfies PutRequest;
+}
+
+function parseChange(message: Fields): TopologyChange {
+  const { op } = message;
+  switch (op) {
+    case "addnode":
+      return {
+        op,
+        node: field.nodeId(message, "node"),
+        address: field.address(message, "address"),
+        ...given("weight", bounded(message, "weight", 1, WEIGHT_MAX)),
+      };
+    case "removenode":
+      return { op, node: field.nodeId(message, "node"), ...(field.flag(message, "force") && { force: true }) };
+    case "setreplica":
+      return { op, rf: field.integer(message, "rf", 1, REPLICAS_MAX) };
+    default:
+      return field.malformed("op", "addnode, removenode or setreplica");
+  }
+}
+
+function level(fields: Fields, name: string): Level {
+  const value = fields[name];
+  const found = LEVELS.find((candidate) => candidate === value);
+  return found ?? field.malformed(name, `one of ${LEVELS.join(", ")}`);
+}
+
+function bounded(fields: Fields, name: string, min: number, max: number): number | undefined {
+  return field.optional(fields, name, (from) => field.integer(from, name, min, max));
+}
+
+/** The field where it was given; nothing where not. */
+function given<Name extends string, T>(name: Name, value: T | undefined): { [K in Name]?: T } {
+  return value === undefined ? {} : ({ [name]: value } as { [K in Name]?: T });
+}
