@@ -45,12 +45,14 @@ export const ERRORS = {
     http: 504,
     meaning: "sent, no quorum answered in time: may have happened",
   },
+  // LOST: the connection closed after sending, so nobody can say whether it was carried out.
   LOST: {
     outcome: "unknown",
     retryable: true,
     http: 504,
     meaning: "the connection closed after sending: may have happened",
   },
+  // PARTIAL: level all, stored on a quorum but not on every replica.
   PARTIAL: {
     outcome: "unknown",
     retryable: true,
@@ -77,6 +79,7 @@ export const ERRORS = {
   NO_SUCH_OPERATION: definite(false, 404, "no running operation of that id"),
   TOO_MANY_OPERATIONS: definite(true, 429, "the queue of topology operations is full"),
   ABORTED: definite(true, 503, "an attempt to move slots was given up; it is tried again"),
+  // INTERNAL: a bug of ours; the log says more.
   INTERNAL: { outcome: "unknown", retryable: false, http: 500, meaning: "a bug: please report it with the log" },
 } as const satisfies Record<string, ErrorInfo>;
 

@@ -100,7 +100,7 @@ export class Link {
       this.changedAt = this.#host.timers.now;
       this.#refuseQueued();
     }
-    for (const [id, waiter] of [...this.#waiters]) {
+    for (const [id, waiter] of this.#waiters) {
       if (waiter.channel !== channel) continue;
       this.#waiters.delete(id);
       settleWith(waiter, failure("LOST", `the connection to ${this.address} closed`));

@@ -113,7 +113,7 @@ function* commit({ context, changes, stamp, retags }: Attempt): Script<boolean> 
 
 /** M5: new members serve, removed ones forget. Acknowledgements that are lost are made good when the node is greeted again. */
 function* install(attempt: Attempt): Script<void> {
-  const { context, changes, stamp } = attempt;
+  const { context, changes } = attempt;
   const installing = [...byNode(changes, ({ next }) => next)].map(([id, slots]) => run(installAt(attempt, id, slots)));
   for (const [id, slots] of byNode(changes, ({ removed }) => removed)) {
     const peer = context.peers.get(id);

@@ -4,12 +4,10 @@
 import { memberOf, type ClusterState, type TopologyOperation } from "../../shared/cluster-state.ts";
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
-import { NODES_MAX, TOPOLOGY_OPERATIONS_MAX } from "../../shared/limits.ts";
 import type { OperationStatus, TopologyChange } from "../../shared/protocol/client-messages.ts";
 import { run, sleep, wait, type Script } from "../../shared/script.ts";
-import { place } from "../ring/placement.ts";
-import { planMoves } from "../ring/plan.ts";
 import { nextBatch, type SlotLoad } from "./batch.ts";
+import { begin, checkChange, finished, imagined, movesOf, underReplicated, withoutOperation } from "./change.ts";
 import type { Move, RebalanceContext } from "./context.ts";
 import { commandOf, Progress } from "./progress.ts";
 import { abandon, reseat } from "./reseat.ts";
@@ -319,113 +317,4 @@ export class Topology {
     const refusal = checkChange(state, change);
     return refusal ?? movesOf(imagined(state, change));
   }
-}
-
-/** The moves that lead from the placements in the state to those it should have. */
-export function movesOf(state: ClusterState): Move[] {
-  const old = state.slots.map(({ members }) => members);
-  const members = state.members
-    .filter((member) => member.state !== "draining")
-    .map(({ id, weight }) => ({ id, weight }));
-  const goal = place({ old, members, copies: state.rf, seed: state.seed });
-  return planMoves(old, goal).map(({ slot, newMembers }) => ({ slot, members: newMembers }));
-}
-
-/** The state as it would be with the change begun. */
-function imagined(state: ClusterState, change: TopologyChange): ClusterState {
-  const joined =
-    change.op === "addnode" && !memberOf(state, change.node)
-      ? {
-          ...state,
-          members: [
-            ...state.members,
-            {
-              id: change.node,
-              address: change.address,
-              weight: change.weight ?? 1,
-              incarnation: "" as ClusterState["members"][number]["incarnation"],
-              state: "joining" as const,
-            },
-          ],
-        }
-      : state;
-  return begin(joined, "", change);
-}
-
-function begin(state: ClusterState, id: string, change: TopologyChange): ClusterState {
-  const operations = state.operations.map((operation) =>
-    operation.id === id ? { ...operation, begun: true, previousRf: state.rf } : operation,
-  );
-  if (change.op === "setreplica") return { ...state, rf: change.rf, operations };
-  if (change.op === "addnode") {
-    const members = state.members.map((member) =>
-      member.id === change.node && change.weight !== undefined ? { ...member, weight: change.weight } : member,
-    );
-    return { ...state, members, operations };
-  }
-  const members = state.members.map((member) =>
-    member.id === change.node ? { ...member, state: "draining" as const } : member,
-  );
-  return { ...state, members, operations };
-}
-
-function finished(state: ClusterState, change: TopologyChange): ClusterState {
-  if (change.op === "removenode") {
-    const members = state.members.filter(({ id }) => id !== change.node);
-    return { ...state, members };
-  }
-  const members = state.members.map((member) => ({ ...member, state: "up" as const }));
-  return { ...state, members };
-}
-
-function withoutOperation(state: ClusterState, id: string): ClusterState {
-  return { ...state, operations: state.operations.filter((operation) => operation.id !== id) };
-}
-
-/** Why a change is refused in this state; undefined when it is in order. */
-function checkChange(state: ClusterState, change: TopologyChange): KvError | undefined {
-  if (state.operations.length > TOPOLOGY_OPERATIONS_MAX) {
-    return new KvError(
-      "TOO_MANY_OPERATIONS",
-      `${state.operations.length} operations wait already: see ops, cancel one`,
-    );
-  }
-  switch (change.op) {
-    case "addnode":
-      return checkAdd(state, change);
-    case "removenode": {
-      if (!memberOf(state, change.node)) return noSuchNode(state, change.node);
-      if (state.members.length > 1) return undefined;
-      return new KvError("LAST_COPY", `${change.node} is the only node: add another one first, its data would be lost`);
-    }
-    case "setreplica":
-      return undefined;
-  }
-}
-
-function checkAdd(state: ClusterState, change: Extract<TopologyChange, { op: "addnode" }>): KvError | undefined {
-  const same = memberOf(state, change.node);
-  const taken = state.members.find(({ address }) => address === change.address);
-  if (same && same.address === change.address) {
-    // The same command again: goes on where a cancelled one stopped, or changes the weight.
-    const nothing = movesOf(imagined(state, change)).length === 0;
-    return nothing ? new KvError("NODE_EXISTS", `node ${change.node} is in the cluster already: see nodes`) : undefined;
-  }
-  if (same)
-    return new KvError("NODE_EXISTS", `there is a node ${change.node} already, at ${same.address}: choose another id`);
-  if (taken) return new KvError("NODE_EXISTS", `${change.address} is node ${taken.id} already`);
-  if (state.members.length < NODES_MAX) return undefined;
-  return new KvError("BAD_REQUEST", `there are ${NODES_MAX} nodes, which is the limit`);
-}
-
-function noSuchNode(state: ClusterState, id: string): KvError {
-  return new KvError(
-    "NO_SUCH_NODE",
-    `no node ${id}; there are: ${state.members.map((member) => member.id).join(", ")}`,
-  );
-}
-
-function underReplicated({ members, rf }: ClusterState): string | undefined {
-  if (members.length >= rf) return undefined;
-  return `under-replicated: ${members.length} of ${rf} copies, add ${rf - members.length} more node${rf - members.length === 1 ? "" : "s"}`;
 }

@@ -7,19 +7,19 @@ import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import { Drive } from "./drive.ts";
 import type { KeyTask } from "./key-locks.ts";
 import { tooFewReplicas, unknownWrite, type Swept, type WriteOperation, type WriteOutcome } from "./operation.ts";
-import type { Sequencer } from "./sequencer.ts";
+import type { Sending, SequencerServices } from "./services.ts";
 
 /** How long a reported write waits for the replicas that its level did not need. */
 const REPORT_WAIT_MS = 200;
 
 export class BlindWrite implements KeyTask, Swept {
   readonly operation: WriteOperation;
-  readonly #sequencer: Sequencer;
+  readonly #sequencer: SequencerServices;
   readonly #reply: (outcome: WriteOutcome) => void;
   #answered = false;
   #flight: Flight | undefined;
 
-  constructor(sequencer: Sequencer, operation: WriteOperation, reply: (outcome: WriteOutcome) => void) {
+  constructor(sequencer: SequencerServices, operation: WriteOperation, reply: (outcome: WriteOutcome) => void) {
     this.#sequencer = sequencer;
     this.operation = operation;
     this.#reply = reply;
@@ -72,8 +72,8 @@ export class BlindWrite implements KeyTask, Swept {
 }
 
 /** One or several blind writes that share one sending. */
-export class Flight implements Swept {
-  readonly #sequencer: Sequencer;
+export class Flight implements Swept, Sending {
+  readonly #sequencer: SequencerServices;
   readonly #writes: readonly BlindWrite[];
   readonly #versions: Version[] = [];
   readonly #runtime: SlotRuntime;
@@ -83,7 +83,7 @@ export class Flight implements Swept {
   #parked = false;
   #acknowledgedAt: number | undefined;
 
-  constructor(sequencer: Sequencer, writes: readonly BlindWrite[]) {
+  constructor(sequencer: SequencerServices, writes: readonly BlindWrite[]) {
     this.#sequencer = sequencer;
     this.#writes = writes;
     this.#runtime = sequencer.context.slot(this.#last.operation.slot);

@@ -16,7 +16,7 @@ import {
 } from "./operation.ts";
 import { outcome } from "./quorum-read.ts";
 import { agreedAmong, highestOf, type RegisterIo } from "./register-io.ts";
-import type { Sequencer } from "./sequencer.ts";
+import type { SequencerServices } from "./services.ts";
 
 /** A value that a write quorum is known to hold, or why there is none. */
 type Basis =
@@ -24,14 +24,18 @@ type Basis =
   | { readonly type: "error"; readonly error: KvError };
 
 /** C6: reads again, mends if need be, answers. */
-export function* fix(sequencer: Sequencer, io: RegisterIo, operation: ReadOperation): Script<ReadOutcome> {
+export function* fix(sequencer: SequencerServices, io: RegisterIo, operation: ReadOperation): Script<ReadOutcome> {
   const everyone = operation.level === "all";
   const basis = yield* agreedBasis(sequencer, io, operation, everyone);
   return basis.type === "error" ? basis : outcome(basis.found, false);
 }
 
 /** C7, C8: a write that depends on what is there. */
-export function* carefulWrite(sequencer: Sequencer, io: RegisterIo, operation: WriteOperation): Script<WriteOutcome> {
+export function* carefulWrite(
+  sequencer: SequencerServices,
+  io: RegisterIo,
+  operation: WriteOperation,
+): Script<WriteOutcome> {
   if (!(yield* io.settle())) {
     // On a retry this says nothing of the first attempt.
     return failed(operation.firstEpoch === undefined ? notSettled() : new KvError("TIMEOUT", notSettled().message));
@@ -57,7 +61,11 @@ export function* carefulWrite(sequencer: Sequencer, io: RegisterIo, operation: W
 }
 
 /** C8: what became of the first attempt; undefined when it certainly did not happen and is to be applied now. */
-function* retry(sequencer: Sequencer, io: RegisterIo, operation: WriteOperation): Script<WriteOutcome | undefined> {
+function* retry(
+  sequencer: SequencerServices,
+  io: RegisterIo,
+  operation: WriteOperation,
+): Script<WriteOutcome | undefined> {
   const basis = yield* agreedBasis(sequencer, io, operation, false);
   if (basis.type === "error") {
     return failed(new KvError("TIMEOUT", `the first attempt's outcome could not be found out: ${basis.error.message}`));
@@ -75,7 +83,7 @@ function* retry(sequencer: Sequencer, io: RegisterIo, operation: WriteOperation)
 
 /** A quorum that agrees on a value, made to agree where it does not (FIX). `everyone`: all replicas have to. */
 function* agreedBasis(
-  sequencer: Sequencer,
+  sequencer: SequencerServices,
   io: RegisterIo,
   operation: ReadOperation | WriteOperation,
   everyone: boolean,
@@ -107,7 +115,7 @@ function* agreedBasis(
 
 /** Issues the write under a fresh version. Called only when nothing of the key is in doubt (C5). */
 function* write(
-  sequencer: Sequencer,
+  sequencer: SequencerServices,
   io: RegisterIo,
   operation: WriteOperation,
   found: boolean | undefined,
@@ -141,7 +149,7 @@ function reports(drive: Drive): { id: Drive["replicas"][number]["node"]; status:
 }
 
 /** Conditions compare origins: a repair changes the version, never what clients see as the version. */
-function meets(sequencer: Sequencer, { condition }: WriteOperation, found: ReadResult): boolean {
+function meets(sequencer: SequencerServices, { condition }: WriteOperation, found: ReadResult): boolean {
   if (condition === undefined) return true;
   if (condition === "absent") return found.value === null;
   const current = sequencer.context.without.has("C7-origin") ? found.version : (found.origin ?? found.version);

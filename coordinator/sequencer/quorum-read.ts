@@ -8,7 +8,7 @@ import { equal } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { OpListener } from "../links/link.ts";
 import { tooFewReplicas, type ReadOperation, type ReadOutcome, type Swept } from "./operation.ts";
-import type { Sequencer } from "./sequencer.ts";
+import type { SequencerServices } from "./services.ts";
 
 /** Silence after which another replica is asked as well. */
 const HEDGE_MS = 40;
@@ -19,7 +19,7 @@ const AGAIN_MS = 40;
 
 export class QuorumRead implements OpListener, Swept {
   readonly operation: ReadOperation;
-  readonly #sequencer: Sequencer;
+  readonly #sequencer: SequencerServices;
   readonly #reply: (outcome: ReadOutcome) => void;
   readonly #runtime: SlotRuntime;
   /** The membership that the answers belong to. */
@@ -31,7 +31,7 @@ export class QuorumRead implements OpListener, Swept {
   /** Distinguishes answers to this round from those to an earlier one. */
   #round: { readonly listener: OpListener } | undefined;
 
-  constructor(sequencer: Sequencer, operation: ReadOperation, reply: (outcome: ReadOutcome) => void) {
+  constructor(sequencer: SequencerServices, operation: ReadOperation, reply: (outcome: ReadOutcome) => void) {
     this.#sequencer = sequencer;
     this.operation = operation;
     this.#reply = reply;

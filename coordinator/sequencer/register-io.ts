@@ -7,7 +7,7 @@ import { compare, equal } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import { Drive, type Issued } from "./drive.ts";
 import type { Swept } from "./operation.ts";
-import type { Sequencer } from "./sequencer.ts";
+import type { SequencerServices } from "./services.ts";
 
 /** What the replicas said. */
 export interface Readings {
@@ -22,7 +22,7 @@ const PATIENCE_MS = 100;
 const AGAIN_MS = 40;
 
 export class RegisterIo {
-  readonly #sequencer: Sequencer;
+  readonly #sequencer: SequencerServices;
   readonly #runtime: SlotRuntime;
   readonly #key: string;
   readonly #deadline: number;
@@ -31,7 +31,7 @@ export class RegisterIo {
   readonly #pending = new Set<() => void>();
 
   constructor(
-    sequencer: Sequencer,
+    sequencer: SequencerServices,
     operation: { readonly key: string; readonly slot: number; readonly deadline: number },
   ) {
     this.#sequencer = sequencer;
@@ -46,7 +46,7 @@ export class RegisterIo {
 
   interrupt(): void {
     this.interrupted = true;
-    for (const end of [...this.#pending]) end();
+    for (const end of this.#pending) end();
   }
 
   /** Asks all members until `enough` of them answered and the rest had its chance; fewer when time is over. */

@@ -3,7 +3,7 @@
 import { KvError } from "../../shared/errors.ts";
 import { IN_FLIGHT_MAX, QUEUED_MAX } from "../../shared/limits.ts";
 import { run } from "../../shared/script.ts";
-import { BlindWrite, type Flight } from "./blind-write.ts";
+import { BlindWrite } from "./blind-write.ts";
 import { carefulWrite, fix } from "./careful.ts";
 import type { SequencerContext } from "./context.ts";
 import { InDoubt } from "./in-doubt.ts";
@@ -12,11 +12,9 @@ import type { ReadOperation, ReadOutcome, Swept, WriteOperation, WriteOutcome } 
 import { QuorumRead } from "./quorum-read.ts";
 import { RegisterIo } from "./register-io.ts";
 import { Remembered } from "./remembered.ts";
+import type { EndReason, Sending, SequencerServices } from "./services.ts";
 
 const SWEEP_MS = 10;
-
-/** Why this sequencer ended; `sent` tells whether the operation may have taken effect. */
-export type EndReason = (sent: boolean) => KvError;
 
 interface ClientTask extends KeyTask {
   readonly client?: number;
@@ -28,12 +26,12 @@ interface Admission {
   readonly refuse: (error: KvError) => void;
 }
 
-export class Sequencer {
+export class Sequencer implements SequencerServices {
   readonly context: SequencerContext;
   readonly locks = new KeyLocks();
   readonly inDoubt = new InDoubt();
   /** Blind writes that were sent and hold their key. */
-  readonly flights = new Set<Flight>();
+  readonly flights = new Set<Sending>();
   fixes = 0;
   shed = 0;
   readonly #remembered = new Remembered();
@@ -202,8 +200,8 @@ export class Sequencer {
 
   /** What is still under way in these slots ends now: definitely where nothing was sent, else unknown and in doubt. */
   interrupt(slots: ReadonlySet<number>): void {
-    for (const flight of [...this.flights]) flight.interrupt(slots);
-    for (const task of [...this.#careful]) if (slots.has(task.slot)) task.interrupt();
+    for (const flight of this.flights) flight.interrupt(slots);
+    for (const task of this.#careful) if (slots.has(task.slot)) task.interrupt();
   }
 
   // Time.
@@ -219,7 +217,7 @@ export class Sequencer {
     this.#sweeping = false;
     if (this.#ended) return;
     const { now } = this.context.timers;
-    for (const item of [...this.#swept]) if (!item.sweep(now)) this.#swept.delete(item);
+    for (const item of this.#swept) if (!item.sweep(now)) this.#swept.delete(item);
     const [first] = this.#swept;
     if (first) this.sweepLater(first);
   }
@@ -231,10 +229,10 @@ export class Sequencer {
     const queue = this.#queue;
     this.#queue = [];
     for (const { refuse } of queue) refuse(reason(false));
-    for (const flight of [...this.flights]) flight.abandon(reason);
-    for (const write of [...this.#writes]) write.answer({ type: "error", error: reason(false) });
-    for (const read of [...this.#reads]) read.abandon(reason(false));
-    for (const task of [...this.#careful]) task.abandon(reason);
+    for (const flight of this.flights) flight.abandon(reason);
+    for (const write of this.#writes) write.answer({ type: "error", error: reason(false) });
+    for (const read of this.#reads) read.abandon(reason(false));
+    for (const task of this.#careful) task.abandon(reason);
   }
 }
 

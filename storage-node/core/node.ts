@@ -7,30 +7,19 @@
 //
 // Pure: events come in through `handle` with the time, effects are returned. Does not know sockets, disks or clocks.
 import { unreachable } from "../../shared/assert.ts";
-import { ERRORS, KvError } from "../../shared/errors.ts";
-import { EPOCH_JUMP_MAX, NODE_PARKED_LINES_MAX, SLOTS } from "../../shared/limits.ts";
-import type {
-  AdoptRequest,
-  BatchRequest,
-  DataOp,
-  HelloRequest,
-  InitRequest,
-  ListResult,
-  NodeRequest,
-  OpResult,
-  PullOp,
-} from "../../shared/protocol/node-messages.ts";
+import { KvError } from "../../shared/errors.ts";
+import { NODE_PARKED_LINES_MAX, SLOTS } from "../../shared/limits.ts";
+import type { BatchRequest, ListResult, NodeRequest, OpResult, PullOp } from "../../shared/protocol/node-messages.ts";
 import { parseNodeRequest } from "../../shared/protocol/parse-node-request.ts";
-import { negotiate } from "../../shared/protocol/version.ts";
 import { slotOf } from "../../shared/slot.ts";
-import { compare, format, highest, ZERO, type Stamp } from "../../shared/version.ts";
-import { accept, prepare, type VoterDecision } from "../../shared/voter.ts";
-import type { Engine, LogRecord } from "../engine/engine.ts";
+import { accept, prepare } from "../../shared/voter.ts";
+import type { Engine } from "../engine/engine.ts";
 import { Control } from "./control.ts";
-import { changeSlots, install, purge, raises, remove, roles, staleSlot } from "./ownership.ts";
-import { refuse } from "./refuse.ts";
-import { asResult, notOwner, Registers, type Settled } from "./register.ts";
-import { copyOf, digest, list, pullable, pullRequest } from "./transfer.ts";
+import { Introductions, type Introduction } from "./introductions.ts";
+import { errorAnswer, refuse } from "./refuse.ts";
+import { asResult, notOwner, Registers } from "./register.ts";
+import { SlotOperations } from "./slot-operations.ts";
+import { copyOf, pullable, pullRequest } from "./transfer.ts";
 
 /** A connection, by the number that the edge gave it. */
 export type PeerNumber = number;
@@ -69,19 +58,22 @@ export class StorageNode {
   readonly #engine: Engine;
   readonly #control: Control;
   readonly #registers: Registers;
+  readonly #operations: SlotOperations;
+  readonly #introductions: Introductions;
   #effects: NodeEffect[] = [];
   /** In order of `until`, since positions only grow. */
   #parked: Parked[] = [];
   #waiting: Waiting[] = [];
   readonly #pulls = new Map<number, Pull>();
   #calls = 0;
-  #leader: string | undefined;
   #draining = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#control = new Control(engine);
     this.#registers = new Registers(engine, this.#control);
+    this.#operations = new SlotOperations(engine, this.#control, this.#registers);
+    this.#introductions = new Introductions(engine, this.#control, (epoch) => this.#operations.raiseFence(epoch));
   }
 
   /** Events in, effects out, in the order in which they are to be carried out. */
@@ -162,28 +154,36 @@ export class StorageNode {
       case "read":
         return this.#directRead(peer, line);
       case "hello":
-        return this.#hello(peer, line);
+        return this.#introduce(peer, line.id, this.#introductions.hello(line));
       case "ping":
         return this.#answer(peer, line.id, { status: "ok" }, 0);
       case "stats":
         return this.#answer(peer, line.id, { status: "ok", ...this.status() }, 0);
       case "init":
-        return this.#init(peer, line);
+        return this.#introduce(peer, line.id, this.#introductions.init(line));
       case "adopt":
-        return this.#adopt(peer, line);
+        return this.#introduce(peer, line.id, this.#introductions.adopt(line));
       case "inspect":
-        return this.#answer(peer, line.id, this.#inspection(), this.#control.voterUntil);
+        return this.#introduce(peer, line.id, this.#introductions.inspection());
       case "prepare":
-        this.#checkVoter(line.cluster, line.voter);
-        return this.#vote(peer, line.id, () => prepare(this.#control.state.voter, line.epoch, line.owner));
+        this.#introductions.checkVoter(line.cluster, line.voter);
+        return this.#introduce(
+          peer,
+          line.id,
+          this.#introductions.vote(() => prepare(this.#control.state.voter, line.epoch, line.owner)),
+        );
       case "accept":
-        this.#checkVoter(line.cluster, line.voter);
-        return this.#vote(peer, line.id, () => accept(this.#control.state.voter, line));
+        this.#introductions.checkVoter(line.cluster, line.voter);
+        return this.#introduce(
+          peer,
+          line.id,
+          this.#introductions.vote(() => accept(this.#control.state.voter, line)),
+        );
       case "misdirected":
         throw new KvError(
           "NOT_LEADER",
           `a storage node does not answer ${line.wanted}: ask the coordinator`,
-          this.#leaderHint(),
+          this.#introductions.leaderHint(),
         );
       default:
         unreachable(line);
@@ -197,6 +197,10 @@ export class StorageNode {
     if (until <= this.#control.durable) this.#effects.push({ type: "answer", peer, message });
     // Positions that are waited for are rounded up to the newest, which keeps the queue in order.
     else this.#waiting.push({ until: this.#control.appended, peer, message });
+  }
+
+  #introduce(peer: PeerNumber, id: number, { body, until }: Introduction): void {
+    this.#answer(peer, id, body, until);
   }
 
   #park(peer: PeerNumber, line: NodeRequest): void {
@@ -229,17 +233,17 @@ export class StorageNode {
 
   #batch(peer: PeerNumber, line: BatchRequest): void {
     this.#checkIdentity(line);
-    if (this.#raiseFence(line.epoch) > this.#control.durable) return this.#park(peer, line);
+    if (this.#operations.raiseFence(line.epoch) > this.#control.durable) return this.#park(peer, line);
     const { fence } = this.#control.state;
     if (line.epoch < fence)
       throw new KvError("FENCED", `epoch ${line.epoch} is over, this node is at ${fence}`, { fence });
-    if (this.#raiseStamps(line.ops) > this.#control.durable) return this.#park(peer, line);
+    if (this.#operations.raiseStamps(line.ops) > this.#control.durable) return this.#park(peer, line);
     const [first] = line.ops;
     if (first?.op === "pull") return this.#pull(peer, line, first);
     let until = 0;
     const results: OpResult[] = [];
     for (const op of line.ops) {
-      const { result, position } = this.#operation(op);
+      const { result, position } = this.#operations.perform(op);
       results.push(result);
       if (position > until) until = position;
     }
@@ -259,91 +263,6 @@ export class StorageNode {
         incarnation,
       },
     );
-  }
-
-  /** N2. Returns the position at which the fence is durable. */
-  #raiseFence(epoch: number): number {
-    const { fence } = this.#control.state;
-    if (epoch > fence + EPOCH_JUMP_MAX) {
-      throw new KvError("BAD_REQUEST", `epoch: ${epoch} is more than ${EPOCH_JUMP_MAX} above the fence ${fence}`);
-    }
-    if (epoch > fence) this.#control.append([{ type: "fence", group: 0, epoch }]);
-    return this.#control.groupUntil;
-  }
-
-  /** N6. Raises the stamps that are news; returns the position at which all that the operations touch is durable. */
-  #raiseStamps(ops: readonly DataOp[]): number {
-    const raised = new Map<number, Stamp>();
-    for (const op of ops) {
-      forEachStamp(op, (slot, stamp) => {
-        if (raises(this.#control, slot, stamp)) raised.set(slot, highest(stamp, raised.get(slot) ?? ZERO));
-      });
-    }
-    if (raised.size > 0) this.#control.append(stampRecords(raised));
-    let until = 0;
-    for (const op of ops) {
-      forEachSlot(op, (slot) => {
-        const position = this.#control.slotUntil(slot);
-        if (position > until) until = position;
-      });
-    }
-    return until;
-  }
-
-  #operation(op: DataOp): Settled<OpResult> {
-    switch (op.op) {
-      case "read":
-        return now(this.#stale(op.slot, op.stamp) ?? this.#misplaced(op) ?? this.#registers.read(op));
-      case "write":
-      case "copy": {
-        const refusal = this.#stale(op.slot, op.stamp) ?? this.#misplaced(op);
-        return refusal ? now(refusal) : this.#registers.write(op);
-      }
-      case "seal":
-      case "incoming":
-      case "copied":
-      case "drop":
-        return changeSlots(this.#control, op);
-      case "install":
-        return install(this.#control, op);
-      case "remove": {
-        const refusal = this.#stale(op.slot, op.stamp);
-        return refusal ? now(refusal) : remove(this.#control, op);
-      }
-      case "purge":
-        return purge(this.#control, op);
-      case "digest":
-        return now(this.#staleAny(op.slots, op.stamps) ?? digest(this.#engine, this.#control, op));
-      case "list":
-        return now(this.#staleAny(op.slots, op.stamps) ?? list(this.#engine, this.#control, op));
-      case "roles":
-        return { result: roles(this.#control), position: this.#control.appended };
-      case "pull":
-        return now(refuse("BAD_REQUEST", "pull: must be the only operation of its line"));
-      default:
-        return unreachable(op);
-    }
-  }
-
-  #stale(slot: number, stamp: Stamp): OpResult | undefined {
-    const floor = this.#control.floor(slot);
-    return compare(stamp, floor) < 0 ? staleSlot(slot, floor) : undefined;
-  }
-
-  #staleAny(slots: readonly number[], stamps: readonly Stamp[]): OpResult | undefined {
-    for (const [index, slot] of slots.entries()) {
-      const refusal = this.#stale(slot, stamps[index] ?? ZERO);
-      if (refusal) return refusal;
-    }
-    return undefined;
-  }
-
-  /** A key in the wrong slot would live twice: our own bug, refused before it does harm. */
-  #misplaced(op: { readonly slot: number; readonly key: string }): OpResult | undefined {
-    const slot = slotOf(op.key, this.#control.state.identity.seed ?? 0);
-    return slot === op.slot
-      ? undefined
-      : refuse("BAD_REQUEST", `slot: the key belongs to slot ${slot}, not ${op.slot}`);
   }
 
   // Pulls.
@@ -373,7 +292,7 @@ export class StorageNode {
   #pullRefusal({ line, op }: Pull): OpResult | undefined {
     const { fence } = this.#control.state;
     if (line.epoch < fence) return refuse("FENCED", `epoch ${line.epoch} is over, this node is at ${fence}`, { fence });
-    const stale = op.slots.map((slot) => this.#stale(slot, op.stamp)).find((found) => found !== undefined);
+    const stale = op.slots.map((slot) => this.#operations.stale(slot, op.stamp)).find((found) => found !== undefined);
     return stale ?? pullable(this.#control, op);
   }
 
@@ -402,138 +321,6 @@ export class StorageNode {
     if (this.#control.slot(slot).role !== "member") return this.#answer(peer, line.id, notOwner(slot), 0);
     this.#answer(peer, line.id, asResult(this.#engine.read(slot, line.key)), 0);
   }
-
-  #hello(peer: PeerNumber, line: HelloRequest): void {
-    const { identity, fence } = this.#control.state;
-    const body = {
-      status: "ok",
-      protocol: negotiate(line.versions),
-      role: "node",
-      cluster: identity.cluster ?? null,
-      node: identity.id ?? null,
-      incarnation: identity.incarnation,
-      fence,
-      tailCut: this.#engine.tailCut,
-      ...this.#leaderHint(),
-    };
-    if (line.leader !== undefined && line.cluster === identity.cluster) this.#leader = line.leader;
-    this.#answer(peer, line.id, body, this.#control.groupUntil);
-  }
-
-  #inspection(): object {
-    const { identity, fence, voter } = this.#control.state;
-    return {
-      status: "ok",
-      cluster: identity.cluster ?? null,
-      node: identity.id ?? null,
-      incarnation: identity.incarnation,
-      voter: voter ? (identity.id ?? null) : null,
-      fence,
-      promised: voter?.promised ?? 0,
-      ballot: voter?.ballot ?? ZERO,
-      state: voter?.state ?? "",
-    };
-  }
-
-  /** C0. */
-  #init(peer: PeerNumber, line: InitRequest): void {
-    const { identity } = this.#control.state;
-    if (identity.cluster !== undefined && identity.cluster !== line.cluster) throw taken(identity.id, identity.cluster);
-    if (identity.cluster === undefined) {
-      const { cluster, node: id, seed, owner, ballot, state } = line;
-      this.#control.append([
-        { type: "identity", identity: { incarnation: identity.incarnation, cluster, id, seed } },
-        { type: "fence", group: 0, epoch: ballot[0] },
-        { type: "promise", epoch: ballot[0], owner },
-        { type: "accept", ballot, state },
-      ]);
-    }
-    this.#answer(peer, line.id, { status: "ok", incarnation: identity.incarnation }, this.#control.appended);
-  }
-
-  #adopt(peer: PeerNumber, line: AdoptRequest): void {
-    const { identity, slots } = this.#control.state;
-    const { cluster, node: id, seed } = line;
-    if (line.incarnation !== identity.incarnation) throw new KvError("WRONG_NODE", "this is another incarnation");
-    if (identity.cluster !== undefined && identity.cluster !== cluster) throw taken(identity.id, identity.cluster);
-    if (line.epoch < this.#control.state.fence) {
-      throw new KvError("FENCED", `epoch ${line.epoch} is over`, { fence: this.#control.state.fence });
-    }
-    if (identity.id !== id) {
-      if (slots.some(({ role }) => role !== "none")) throw taken(identity.id, cluster);
-      this.#control.append([{ type: "identity", identity: { incarnation: identity.incarnation, cluster, id, seed } }]);
-    }
-    this.#raiseFence(line.epoch);
-    this.#answer(peer, line.id, { status: "ok" }, this.#control.groupUntil);
-  }
-
-  #checkVoter(cluster: string, voter: string): void {
-    const { identity } = this.#control.state;
-    if (identity.cluster !== cluster || identity.id !== voter) {
-      throw new KvError(
-        "WRONG_NODE",
-        `this is node ${identity.id ?? "(blank)"} of cluster ${identity.cluster ?? "(none)"}`,
-      );
-    }
-  }
-
-  #vote(peer: PeerNumber, id: number, decide: () => VoterDecision): void {
-    try {
-      const { changes, answer } = decide();
-      if (changes.length > 0) this.#control.append(changes);
-      this.#answer(peer, id, { status: "ok", fence: this.#control.state.fence, ...answer }, this.#control.voterUntil);
-    } catch (error) {
-      if (!(error instanceof KvError)) throw error;
-      this.#answer(peer, id, errorAnswer(error), this.#control.voterUntil);
-    }
-  }
-
-  #leaderHint(): { leader?: string } {
-    return this.#leader === undefined ? {} : { leader: this.#leader };
-  }
-}
-
-function now<T>(result: T): Settled<T> {
-  return { result, position: 0 };
-}
-
-function taken(id: string | undefined, cluster: string): KvError {
-  return new KvError(
-    "NODE_TAKEN",
-    `the node is ${id ?? "a node"} of cluster ${cluster} and holds its data: start it with an empty --data-dir`,
-  );
-}
-
-/** An error as the rest of an answer. */
-export function errorAnswer(error: KvError): object {
-  const { outcome, retryable } = ERRORS[error.code];
-  return { status: "error", code: error.code, message: error.message, retryable, outcome, ...error.details };
-}
-
-/** Operations whose stamp raises the slot's by itself; the steps of a re-seating do it with the role (N7). */
-function forEachStamp(op: DataOp, visit: (slot: number, stamp: Stamp) => void): void {
-  if (op.op === "read" || op.op === "write" || op.op === "copy" || op.op === "remove") visit(op.slot, op.stamp);
-  else if (op.op === "seal") for (const slot of op.slots) visit(slot, op.stamp);
-  else if (op.op === "digest" || op.op === "list")
-    op.slots.forEach((slot, index) => visit(slot, op.stamps[index] ?? ZERO));
-}
-
-function forEachSlot(op: DataOp, visit: (slot: number) => void): void {
-  if (op.op === "roles") return;
-  if ("slot" in op) visit(op.slot);
-  else for (const slot of op.slots) visit(slot);
-}
-
-/** One record for all slots that rise to the same stamp. */
-function stampRecords(raised: ReadonlyMap<number, Stamp>): LogRecord[] {
-  const byStamp = new Map<string, { type: "stamp"; slots: number[]; stamp: Stamp }>();
-  for (const [slot, stamp] of raised) {
-    const name = format(stamp);
-    const record = byStamp.get(name);
-    if (record) record.slots.push(slot);
-    else byStamp.set(name, { type: "stamp", slots: [slot], stamp });
-  }
-  return [...byStamp.values()];
 }
 
 /** The page in a source's answer, or why there is none. */

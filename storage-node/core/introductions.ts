@@ -1,0 +1,131 @@
+// Introductions: who this node is and whom it votes for. Hello, joining a cluster (C0), and the voter's messages (V1–V3). What is
+// answered is durable before it is told: `until` is the log position to wait for.
+import { KvError } from "../../shared/errors.ts";
+import type { AdoptRequest, HelloRequest, InitRequest } from "../../shared/protocol/node-messages.ts";
+import { negotiate } from "../../shared/protocol/version.ts";
+import { ZERO } from "../../shared/version.ts";
+import type { VoterDecision } from "../../shared/voter.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Control } from "./control.ts";
+import { errorAnswer } from "./refuse.ts";
+
+export interface Introduction {
+  readonly body: object;
+  readonly until: number;
+}
+
+export class Introductions {
+  readonly #engine: Engine;
+  readonly #control: Control;
+  readonly #raiseFence: (epoch: number) => number;
+  #leader: string | undefined;
+
+  constructor(engine: Engine, control: Control, raiseFence: (epoch: number) => number) {
+    this.#engine = engine;
+    this.#control = control;
+    this.#raiseFence = raiseFence;
+  }
+
+  /** Who this node is; a leader's hello also tells where clients find it. */
+  hello(line: HelloRequest): Introduction {
+    const { identity, fence } = this.#control.state;
+    const body = {
+      status: "ok",
+      protocol: negotiate(line.versions),
+      role: "node",
+      cluster: identity.cluster ?? null,
+      node: identity.id ?? null,
+      incarnation: identity.incarnation,
+      fence,
+      tailCut: this.#engine.tailCut,
+      ...this.leaderHint(),
+    };
+    if (line.leader !== undefined && line.cluster === identity.cluster) this.#leader = line.leader;
+    return { body, until: this.#control.groupUntil };
+  }
+
+  /** What a campaign asks for. */
+  inspection(): Introduction {
+    const { identity, fence, voter } = this.#control.state;
+    const body = {
+      status: "ok",
+      cluster: identity.cluster ?? null,
+      node: identity.id ?? null,
+      incarnation: identity.incarnation,
+      voter: voter ? (identity.id ?? null) : null,
+      fence,
+      promised: voter?.promised ?? 0,
+      ballot: voter?.ballot ?? ZERO,
+      state: voter?.state ?? "",
+    };
+    return { body, until: this.#control.voterUntil };
+  }
+
+  /** C0. */
+  init(line: InitRequest): Introduction {
+    const { identity } = this.#control.state;
+    if (identity.cluster !== undefined && identity.cluster !== line.cluster) throw taken(identity.id, identity.cluster);
+    if (identity.cluster === undefined) {
+      const { cluster, node: id, seed, owner, ballot, state } = line;
+      this.#control.append([
+        { type: "identity", identity: { incarnation: identity.incarnation, cluster, id, seed } },
+        { type: "fence", group: 0, epoch: ballot[0] },
+        { type: "promise", epoch: ballot[0], owner },
+        { type: "accept", ballot, state },
+      ]);
+    }
+    return { body: { status: "ok", incarnation: identity.incarnation }, until: this.#control.appended };
+  }
+
+  /** A blank node, or one that was removed and holds no slot, joins the cluster. */
+  adopt(line: AdoptRequest): Introduction {
+    const { identity, slots } = this.#control.state;
+    const { cluster, node: id, seed } = line;
+    if (line.incarnation !== identity.incarnation) throw new KvError("WRONG_NODE", "this is another incarnation");
+    if (identity.cluster !== undefined && identity.cluster !== cluster) throw taken(identity.id, identity.cluster);
+    if (line.epoch < this.#control.state.fence) {
+      throw new KvError("FENCED", `epoch ${line.epoch} is over`, { fence: this.#control.state.fence });
+    }
+    if (identity.id !== id) {
+      if (slots.some(({ role }) => role !== "none")) throw taken(identity.id, cluster);
+      this.#control.append([{ type: "identity", identity: { incarnation: identity.incarnation, cluster, id, seed } }]);
+    }
+    this.#raiseFence(line.epoch);
+    return { body: { status: "ok" }, until: this.#control.groupUntil };
+  }
+
+  /** @throws KvError WRONG_NODE when the vote is asked of another node */
+  checkVoter(cluster: string, voter: string): void {
+    const { identity } = this.#control.state;
+    if (identity.cluster !== cluster || identity.id !== voter) {
+      throw new KvError(
+        "WRONG_NODE",
+        `this is node ${identity.id ?? "(blank)"} of cluster ${identity.cluster ?? "(none)"}`,
+      );
+    }
+  }
+
+  /** Makes a decision's changes durable and answers it; a refusal too waits for the promise it rests on. */
+  vote(decide: () => VoterDecision): Introduction {
+    try {
+      const { changes, answer } = decide();
+      if (changes.length > 0) this.#control.append(changes);
+      return { body: { status: "ok", fence: this.#control.state.fence, ...answer }, until: this.#control.voterUntil };
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      return { body: errorAnswer(error), until: this.#control.voterUntil };
+    }
+  }
+
+  /** Where the leader was last heard of. */
+  leaderHint(): { leader?: string } {
+    return this.#leader === undefined ? {} : { leader: this.#leader };
+  }
+}
+
+function taken(id: string | undefined, cluster: string): KvError {
+  return new KvError(
+    "NODE_TAKEN",
+    `the node is ${id ?? "a node"} of cluster ${cluster} and holds its data: start it with an empty --data-dir`,
+  );
+}
