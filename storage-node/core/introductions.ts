@@ -86,11 +86,13 @@ export class Introductions {
     if (line.epoch < this.#control.state.fence) {
       throw new KvError("FENCED", `epoch ${line.epoch} is over`, { fence: this.#control.state.fence });
     }
-    if (identity.id !== id) {
-      if (slots.some(({ role }) => role !== "none")) throw taken(identity.id, cluster);
+    const joins = identity.id !== id;
+    if (joins && slots.some(({ role }) => role !== "none")) throw taken(identity.id, cluster);
+    // First, since it refuses a malformed epoch (N2): a refused node stays what it was.
+    this.#raiseFence(line.epoch);
+    if (joins) {
       this.#control.append([{ type: "identity", identity: { incarnation: identity.incarnation, cluster, id, seed } }]);
     }
-    this.#raiseFence(line.epoch);
     return { body: { status: "ok" }, until: this.#control.groupUntil };
   }
 

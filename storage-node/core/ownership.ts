@@ -110,6 +110,7 @@ function sealed(control: Control, slot: number, stamp: Stamp): Verdict {
 
 /** From any role, at a higher stamp; at the same stamp only a repetition is in order (N7). */
 function becomeIncoming(control: Control, slot: number, stamp: Stamp): Verdict {
+  if (compare(stamp, control.floor(slot)) < 0) return "STALE_SLOT";
   const state = control.slot(slot);
   if (equal(state.stamp, stamp))
     return state.role === "incoming" && equal(state.since, stamp) ? "nothing" : "NOT_OWNER";
@@ -123,6 +124,7 @@ function becomeNone(control: Control, slot: number, stamp: Stamp): Verdict {
 }
 
 function becomeCopied(control: Control, slot: number, stamp: Stamp): Verdict {
+  if (compare(stamp, control.floor(slot)) < 0) return "STALE_SLOT";
   const state = control.slot(slot);
   if (state.role !== "incoming" || !equal(state.since, stamp)) return "NOT_OWNER";
   return state.copied ? "nothing" : "done";
