@@ -130,7 +130,44 @@ describe("a start that cannot be", () => {
   });
 });
 
+/** A first write to the log: makes a blank node a member of a new cluster. */
+const init = {
+  id: 2,
+  op: "init",
+  cluster: "0a0b0c0d-0000-4000-8000-000000000001",
+  node: "apple",
+  seed: 7,
+  owner: "0a0b0c0d-0000-4000-8000-000000000002",
+  ballot: [1, 1],
+  state: "{}",
+};
+
 describe("the end", () => {
+  test("an identity that was acknowledged outlives SIGKILL, and wins over --id", async () => {
+    const first = start();
+    expect(await (await linkTo(first)).ask(init)).toMatchObject({ id: 2, status: "ok" });
+    first.child.kill("SIGKILL");
+    await first.ended;
+    const second = start("--id", "pear");
+    expect((await second.ready).line).toContain(" id=apple ");
+    expect(await (await linkTo(second)).ask(hello)).toMatchObject({ cluster: init.cluster, node: "apple" });
+  });
+
+  // The system refuses every further write to a file: the log cannot be written any more.
+  const limits = spawnSync("prlimit", ["--version"]).status === 0;
+  test.skipIf(!limits)(
+    "N10: a log that cannot be written ends the process with status 1, nothing answered",
+    async () => {
+      const node = start();
+      const link = await linkTo(node);
+      expect(spawnSync("prlimit", ["--pid", String(node.child.pid), "--fsize=1:1"]).status).toBe(0);
+      expect(await link.ask(init)).toBeUndefined();
+      const { code, stderr } = await node.ended;
+      expect(code).toBe(1);
+      expect(stderr).toContain("the engine failed");
+    },
+  );
+
   test.each(["SIGTERM", "SIGINT"] as const)("%s closes connections and ends with status 0", async (signal) => {
     const node = start();
     const link = await linkTo(node);
