@@ -288,7 +288,8 @@ export class Topology {
     const phase = error === undefined ? "done" : error.code === "CANCELLED" ? "cancelled" : "failed";
     progress.ended(phase, now);
     if (error) progress.notes.push(error.message);
-    const note = underReplicated(this.#context.state());
+    // Growing towards the copies wanted needs no warning; losing some does.
+    const note = operation.change.op === "addnode" ? undefined : underReplicated(this.#context.state());
     if (note) progress.notes.push(note);
     const status = progress.status(operation, now);
     this.#ended.unshift(status);

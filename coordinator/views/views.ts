@@ -48,7 +48,7 @@ function nodeStatus(
     share: placements === 0 ? 0 : slots / placements,
     keys: number("keys"),
     bytes: number("bytes"),
-    lastHeardMs: peer.link.heardAt === undefined ? null : Math.round(now - peer.link.heardAt),
+    lastHeardMs: peer.link.heardAt === undefined ? null : Math.max(0, Math.round(now - peer.link.heardAt)),
     eventLoopDelayMs: number("eventLoopDelayMs"),
   };
 }

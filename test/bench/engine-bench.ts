@@ -122,7 +122,10 @@ async function writes(subject: Subject, options: { depth: number; seconds: numbe
   return `${Math.round(done / elapsed)} /s, p50 ${(p50 / 1000).toFixed(2)} ms, p99 ${(p99 / 1000).toFixed(2)} ms, worst ${(worst / 1000).toFixed(0)} ms, CPU ${perPut.toFixed(1)} us a put`;
 }
 
-async function measureWrites(directory: string, { seconds, depths }: { seconds: number; depths: readonly number[] }): Promise<void> {
+async function measureWrites(
+  directory: string,
+  { seconds, depths }: { seconds: number; depths: readonly number[] },
+): Promise<void> {
   for (const [name, keys] of Object.entries(keySources())) {
     for (const depth of depths) {
       const place = join(directory, `${name}-${depth}`);
@@ -157,7 +160,10 @@ function megabytes(): string {
   return `${Math.round(rss / 2 ** 20)} MB resident, ${Math.round(heapUsed / 2 ** 20)} MB heap`;
 }
 
-async function measureOpening(directory: string, options: { name: string; keys: number; limits: Partial<EngineLimits> }): Promise<void> {
+async function measureOpening(
+  directory: string,
+  options: { name: string; keys: number; limits: Partial<EngineLimits> },
+): Promise<void> {
   const place = join(directory, options.name);
   const first = await Subject.open(place, options.limits);
   await fillUp(first, options.keys);
@@ -176,12 +182,15 @@ async function measureOpening(directory: string, options: { name: string; keys: 
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { seconds: { type: "string", default: "5" }, only: { type: "string" }, depth: { type: "string" } } });
+  const { values } = parseArgs({
+    options: { seconds: { type: "string", default: "5" }, only: { type: "string" }, depth: { type: "string" } },
+  });
   const depths = values.depth ? [Number(values.depth)] : DEPTHS;
   const directory = await mkdtemp(join(tmpdir(), "holdfast-bench-"));
   console.log(`idle process: ${megabytes()}`);
   try {
-    if (values.only === undefined || values.only === "writes") await measureWrites(directory, { seconds: Number(values.seconds), depths });
+    if (values.only === undefined || values.only === "writes")
+      await measureWrites(directory, { seconds: Number(values.seconds), depths });
     // No checkpoint happens in between: everything is in the log.
     const unbounded = { freshBytesMax: 2 ** 40, logBytesMax: 2 ** 40 };
     if (values.only !== "writes" && values.only !== "open") {

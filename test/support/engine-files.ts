@@ -105,7 +105,8 @@ export class SimulatedFiles implements FileLayer {
     const error = this.before?.(operation, basename(path), this.operations);
     this.#alive();
     if (error) throw error;
-    for (let turns = Math.floor(this.#random() * 3); turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
+    for (let turns = Math.floor(this.#random() * 3); turns > 0; turns--)
+      await new Promise((resolve) => setImmediate(resolve));
     this.#alive();
   }
 
@@ -189,6 +190,7 @@ export class SimulatedFiles implements FileLayer {
 
 function overwrite(contents: Contents, bytes: Buffer, offset: number): void {
   const end = offset + bytes.length;
-  if (end > contents.bytes.length) contents.bytes = Buffer.concat([contents.bytes, Buffer.alloc(end - contents.bytes.length)]);
+  if (end > contents.bytes.length)
+    contents.bytes = Buffer.concat([contents.bytes, Buffer.alloc(end - contents.bytes.length)]);
   bytes.copy(contents.bytes, offset);
 }

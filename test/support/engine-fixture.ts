@@ -8,11 +8,22 @@ import { openDiskEngine } from "../../storage-node/engine/disk-engine.ts";
 import { LOCK_FILE } from "../../storage-node/engine/lock.ts";
 import type { LogRecord } from "../../storage-node/engine/engine.ts";
 
-const IDENTITY = { incarnation: "0a0b0c0d-0000-4000-8000-000000000001" as Incarnation, cluster: "cluster" as ClusterId, id: "node-1" as NodeId, seed: 7 };
+const IDENTITY = {
+  incarnation: "0a0b0c0d-0000-4000-8000-000000000001" as Incarnation,
+  cluster: "cluster" as ClusterId,
+  id: "node-1" as NodeId,
+  seed: 7,
+};
 
 function put(n: number): LogRecord {
-  const value = n % 7 === 0 ? null : n % 5 === 0 ? { base64: Buffer.alloc(20, n).toString("base64") } : `value ${n} ü🍎`;
-  return { type: "write", slot: n % 4, key: `key ${n % 80}`, record: { version: [2, n], origin: [1, n], value, operation: n % 2 ? `op-${n}` : "" } };
+  const value =
+    n % 7 === 0 ? null : n % 5 === 0 ? { base64: Buffer.alloc(20, n).toString("base64") } : `value ${n} ü🍎`;
+  return {
+    type: "write",
+    slot: n % 4,
+    key: `key ${n % 80}`,
+    record: { version: [2, n], origin: [1, n], value, operation: n % 2 ? `op-${n}` : "" },
+  };
 }
 
 /** The history of a fixture: the first part is in its table, the second only in its log. */
@@ -35,11 +46,22 @@ export const FIXTURE_LOG: readonly LogRecord[] = [
 
 async function make(directory: string): Promise<void> {
   let durable = 0;
-  const limits = { segmentBytesFirst: 16 * 1024, segmentBytesMax: 16 * 1024, batchBytesMax: 8 * 1024, freeBytesMin: 0, mapBytes: 2 ** 30 };
+  const limits = {
+    segmentBytesFirst: 16 * 1024,
+    segmentBytesMax: 16 * 1024,
+    batchBytesMax: 8 * 1024,
+    freeBytesMin: 0,
+    mapBytes: 2 ** 30,
+  };
   const failed = (error: Error): never => {
     throw error;
   };
-  const engine = await openDiskEngine({ directory, limits, program: "holdfast 0.1.0", events: { durable: (position) => (durable = position), failed } });
+  const engine = await openDiskEngine({
+    directory,
+    limits,
+    program: "holdfast 0.1.0",
+    events: { durable: (position) => (durable = position), failed },
+  });
   engine.append(FIXTURE_TABLE);
   await engine.checkpoint();
   const end = engine.append(FIXTURE_LOG);

@@ -43,7 +43,11 @@ export class EngineModel {
   }
 
   /** Fails unless an engine shows exactly this. `recovered`: the control state was just recovered, and is compared too. */
-  matches(engine: Engine, where: string, options: { readonly recovered: boolean; readonly slots?: readonly number[] }): void {
+  matches(
+    engine: Engine,
+    where: string,
+    options: { readonly recovered: boolean; readonly slots?: readonly number[] },
+  ): void {
     for (const slot of options.slots ?? MODEL_SLOTS) {
       const registers = [...this.registers(slot)].map(([key, record]) => ({ key, record }));
       registers.sort((a, b) => compareKeys(a.key, b.key));
@@ -69,7 +73,12 @@ export function randomRecord(random: () => number, n: number): LogRecord {
   if (roll < 0.03) return { type: "remove", slot, keys: [`key ${pick(40)}`, `key ${pick(40)}`] };
   if (roll < 0.04) return { type: "purge", slot, upTo: [1, Math.max(0, n - pick(100))] };
   if (roll < 0.045) return { type: "accept", ballot: [1, n], state: `state ${n}` };
-  const value = pick(5) === 0 ? null : pick(50) === 0 ? { base64: Buffer.alloc(3000, n).toString("base64") } : `value ${n} `.repeat(pick(8));
+  const value =
+    pick(5) === 0
+      ? null
+      : pick(50) === 0
+        ? { base64: Buffer.alloc(3000, n).toString("base64") }
+        : `value ${n} `.repeat(pick(8));
   const record: StoredRecord = { version: [1, n], origin: [1, n], value, operation: pick(2) ? `operation ${n}` : "" };
   return { type: "write", slot, key: `key ${pick(40)}`, record };
 }

@@ -15,7 +15,8 @@ const LINES_MAX = 400;
 const PURE = [
   /^shared\/(?!(?:io|client|bootstrap)\/)/,
   /^storage-node\/(?:core\/|engine\/(?:engine|control-state)\.ts$)/,
-  /^coordinator\/(?:ring|cluster|election|sequencer|rebalance|repair)\//,
+  /^coordinator\/(?:ring|cluster|links|election|sequencer|rebalance|repair)\//,
+  /^coordinator\/(?:coordinator|leader|requests|views\/views)\.ts$/,
   /^coordinator\/shell\/(?!io\/)/,
 ];
 

@@ -30,7 +30,8 @@ test("rule 6: out of space, user data is refused, control records and reads go o
   await harness.settled(engine.append([write("apple", value(1))]));
   files.free = 0;
   // The segment in use ends; the next one was prepared already, the one after that meets the full disk.
-  for (let n = 2; !engine.diskFull; n++) await harness.settled(engine.append([write("pear", value(n, "x".repeat(1000)))]));
+  for (let n = 2; !engine.diskFull; n++)
+    await harness.settled(engine.append([write("pear", value(n, "x".repeat(1000)))]));
   expect(engine.accepts(1)).toBe(false);
   expect(engine.read(7, "apple")).toEqual(value(1));
   await harness.settled(engine.append([{ type: "fence", group: 0, epoch: 3 }]));
@@ -75,21 +76,24 @@ test("an append that finds no space after all waits for it, and nothing fails", 
   expect(harness.reported.failures).toEqual([]);
 });
 
-test.each(["EIO", "EROFS"])("N10: %s on the log ends the engine: it says so once, and acknowledges nothing any more", async (code) => {
-  const files = new SimulatedFiles(4);
-  const harness = await harnessOf(files);
-  await harness.settled(harness.engine.append([write("apple", value(1))]));
-  files.before = (operation) => (operation === "write" ? Object.assign(new Error(code), { code }) : undefined);
-  harness.engine.append([write("pear", value(2))]);
-  expect(await harness.reported.failure()).toMatchObject({ code });
-  files.before = undefined;
-  harness.engine.append([write("fig", value(3))]);
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(harness.durable).toBe(1);
-  expect(harness.reported.failures).toHaveLength(1);
-  expect(harness.engine.accepts(1)).toBe(false);
-  expect(harness.engine.read(7, "pear")).toBeUndefined();
-});
+test.each(["EIO", "EROFS"])(
+  "N10: %s on the log ends the engine: it says so once, and acknowledges nothing any more",
+  async (code) => {
+    const files = new SimulatedFiles(4);
+    const harness = await harnessOf(files);
+    await harness.settled(harness.engine.append([write("apple", value(1))]));
+    files.before = (operation) => (operation === "write" ? Object.assign(new Error(code), { code }) : undefined);
+    harness.engine.append([write("pear", value(2))]);
+    expect(await harness.reported.failure()).toMatchObject({ code });
+    files.before = undefined;
+    harness.engine.append([write("fig", value(3))]);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(harness.durable).toBe(1);
+    expect(harness.reported.failures).toHaveLength(1);
+    expect(harness.engine.accepts(1)).toBe(false);
+    expect(harness.engine.read(7, "pear")).toBeUndefined();
+  },
+);
 
 test("N10: a write that never settles ends the engine", async () => {
   const files = new SimulatedFiles(5);
@@ -121,7 +125,9 @@ test("N10: a damaged record of the table is never served: the engine ends", asyn
   await writeFile(path, bytes);
   await harness.reopen();
   expect(() => harness.engine.read(7, "apple")).toThrow(/damaged record/);
-  expect(await harness.reported.failure()).toMatchObject({ message: expect.stringMatching(/rejoin it with an empty data directory/) as unknown });
+  expect(await harness.reported.failure()).toMatchObject({
+    message: expect.stringMatching(/rejoin it with an empty data directory/) as unknown,
+  });
 });
 
 test("a checkpoint killed behind any of its transactions loses nothing and leaves every summary right", async () => {
@@ -139,8 +145,12 @@ test("a checkpoint killed behind any of its transactions loses nothing and leave
       },
     });
     open.push(harness);
-    for (let n = 1; n <= 60; n++) harness.engine.append([write(`key ${n}`, value(n, n % 5 ? `value ${n}` : null), 7 + (n % 3))]);
-    harness.engine.append([{ type: "role", slots: [8], role: "incoming", stamp: [1, 1], wipe: true }, write("new", value(99), 8)]);
+    for (let n = 1; n <= 60; n++)
+      harness.engine.append([write(`key ${n}`, value(n, n % 5 ? `value ${n}` : null), 7 + (n % 3))]);
+    harness.engine.append([
+      { type: "role", slots: [8], role: "incoming", stamp: [1, 1], wipe: true },
+      write("new", value(99), 8),
+    ]);
     await harness.settled(62);
     const before = [7, 8, 9].map((slot) => harness.engine.summary(slot));
     void harness.engine.checkpoint();
@@ -153,12 +163,19 @@ test("a checkpoint killed behind any of its transactions loses nothing and leave
     open.push(second);
     await second.crash();
     await copyFile(copied, join(second.directory, "table", "data.mdb"));
-    for (const name of ["log-0000000001", "log-0000000002"]) await copyFile(join(harness.directory, name), join(second.directory, name));
+    for (const name of ["log-0000000001", "log-0000000002"])
+      await copyFile(join(harness.directory, name), join(second.directory, name));
     await second.reopen();
-    expect([7, 8, 9].map((slot) => second.engine.summary(slot)), `step ${step}`).toEqual(before);
+    expect(
+      [7, 8, 9].map((slot) => second.engine.summary(slot)),
+      `step ${step}`,
+    ).toEqual(before);
     expect(second.engine.read(8, "key 1"), `step ${step}`).toBeUndefined();
     await second.engine.checkpoint();
-    expect([7, 8, 9].map((slot) => second.engine.summary(slot)), `step ${step}, again`).toEqual(before);
+    expect(
+      [7, 8, 9].map((slot) => second.engine.summary(slot)),
+      `step ${step}, again`,
+    ).toEqual(before);
     expect(second.engine.list(8, undefined, 10).map(({ key }) => key)).toEqual(["new"]);
     release?.();
   }

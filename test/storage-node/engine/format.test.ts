@@ -38,7 +38,10 @@ async function refusal(): Promise<Error> {
 
 test("a new directory gets an incarnation that stays", async () => {
   await used();
-  const { format, incarnation } = JSON.parse(await readFile(join(directory, FORMAT_FILE), "utf8")) as Record<string, unknown>;
+  const { format, incarnation } = JSON.parse(await readFile(join(directory, FORMAT_FILE), "utf8")) as Record<
+    string,
+    unknown
+  >;
   expect(format).toBe(1);
   const harness = await DiskHarness.open({ directory });
   expect(harness.engine.recovered.identity.incarnation).toBe(incarnation);
@@ -53,11 +56,14 @@ test("a newer format is refused, with the program that wrote it and what to use"
   );
 });
 
-test.each(["", "not JSON", "{}", '{"format":"1","incarnation":"i"}', '{"format":1}'])("a damaged format file is refused: %j", async (text) => {
-  await used();
-  await writeFile(join(directory, FORMAT_FILE), text);
-  expect((await refusal()).message).toMatch(/format\.json is damaged/);
-});
+test.each(["", "not JSON", "{}", '{"format":"1","incarnation":"i"}', '{"format":1}'])(
+  "a damaged format file is refused: %j",
+  async (text) => {
+    await used();
+    await writeFile(join(directory, FORMAT_FILE), text);
+    expect((await refusal()).message).toMatch(/format\.json is damaged/);
+  },
+);
 
 test("a directory with a log but no format file is refused", async () => {
   await used();
@@ -80,7 +86,8 @@ test("a table that LMDB does not recognise is refused with what to do", async ()
 test("a first start that was interrupted before the format file is finished by the next", async () => {
   await used();
   const names = await readdir(directory);
-  for (const name of names.filter((one) => one.startsWith("log-") || one === FORMAT_FILE)) await rm(join(directory, name));
+  for (const name of names.filter((one) => one.startsWith("log-") || one === FORMAT_FILE))
+    await rm(join(directory, name));
   const harness = await DiskHarness.open({ directory });
   const text = await readFile(join(directory, FORMAT_FILE), "utf8");
   expect(text).toContain(harness.engine.recovered.identity.incarnation);

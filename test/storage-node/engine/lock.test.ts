@@ -21,7 +21,11 @@ beforeAll(async () => {
   const tsc = join(root, "node_modules/typescript/bin/tsc");
   const source = join(root, "storage-node/engine/lock.ts");
   const options = ["--ignoreConfig", "--skipLibCheck", "--types", "node", "--module", "nodenext", "--target", "es2023"];
-  await promisify(execFile)(process.execPath, [tsc, ...options, "--rewriteRelativeImportExtensions", "--outDir", scratch, source], { cwd: root });
+  await promisify(execFile)(
+    process.execPath,
+    [tsc, ...options, "--rewriteRelativeImportExtensions", "--outDir", scratch, source],
+    { cwd: root },
+  );
   await writeFile(join(scratch, "package.json"), '{"type":"module"}');
   script = join(scratch, "hold.js");
   await writeFile(

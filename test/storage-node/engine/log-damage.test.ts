@@ -56,7 +56,10 @@ beforeAll(async () => {
   const disk = files.killed();
   await engine.crash();
   await removeDirectory(directory);
-  segments = disk.paths().filter((path) => path.includes("log-")).map((path) => batchesOf(path, disk.bytes(path)));
+  segments = disk
+    .paths()
+    .filter((path) => path.includes("log-"))
+    .map((path) => batchesOf(path, disk.bytes(path)));
 });
 
 /** Recovers a log of these segments. */
@@ -66,7 +69,8 @@ async function replay(contents: ReadonlyMap<string, Buffer>): Promise<Recovered 
   const replayed: LogRecord[] = [];
   const from = { applied: 0, batch: 0, position: 0 };
   const sink: RecordSink = {
-    write: (slot, key, { bytes, start, end }) => replayed.push({ type: "write", slot, key, record: readBody(bytes, start, end) }),
+    write: (slot, key, { bytes, start, end }) =>
+      replayed.push({ type: "write", slot, key, record: readBody(bytes, start, end) }),
     control: (record) => replayed.push(record),
   };
   const recovered = await recover({ files, directory, from, sink, log: () => undefined });
@@ -114,7 +118,9 @@ describe("rule 5", () => {
         continue;
       }
       const recovered = await damaged;
-      expect(recovered.records, `byte ${at}`).toEqual(records.slice(0, hit < 0 ? records.length : last.batches[hit]?.position));
+      expect(recovered.records, `byte ${at}`).toEqual(
+        records.slice(0, hit < 0 ? records.length : last.batches[hit]?.position),
+      );
       expect(recovered.tailCut, `byte ${at}`).toBe(true);
     }
   });
@@ -166,7 +172,12 @@ describe("rule 5", () => {
       const disk = files.killed();
       for (const { path, bytes } of segments) disk.put(moved(path), path === last.path ? torn : bytes);
       for (let round = 1; round <= 3; round++) {
-        const again = await openDiskEngine({ directory: place, files: disk, events: reports.events, limits: SMALL_LIMITS });
+        const again = await openDiskEngine({
+          directory: place,
+          files: disk,
+          events: reports.events,
+          limits: SMALL_LIMITS,
+        });
         expect(again.position, `round ${round}`).toBe(cut.position + round - 1);
         // Said until a checkpoint has taken the damaged segment away.
         expect(again.tailCut, `round ${round}`).toBe(true);
@@ -174,7 +185,12 @@ describe("rule 5", () => {
         if (round === 3) await again.checkpoint();
         await again.close();
       }
-      const healed = await openDiskEngine({ directory: place, files: disk, events: reports.events, limits: SMALL_LIMITS });
+      const healed = await openDiskEngine({
+        directory: place,
+        files: disk,
+        events: reports.events,
+        limits: SMALL_LIMITS,
+      });
       expect(healed.tailCut).toBe(false);
       await healed.close();
     } finally {

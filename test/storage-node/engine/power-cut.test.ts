@@ -16,7 +16,15 @@ const CUTS = Number(process.env["POWER_CUTS"] ?? 90);
 const CUTS_PER_SEED = 5;
 const FIRST_SEED = Number(process.env["POWER_CUT_SEED"] ?? 1);
 
-const LIMITS = { ...SMALL_LIMITS, segmentBytesFirst: 4096, segmentBytesMax: 16 * 1024, batchBytesMax: 4096, logBytesMax: 48 * 1024, freshBytesMax: 16 * 1024, chunkOperations: 24 };
+const LIMITS = {
+  ...SMALL_LIMITS,
+  segmentBytesFirst: 4096,
+  segmentBytesMax: 16 * 1024,
+  batchBytesMax: 4096,
+  logBytesMax: 48 * 1024,
+  freshBytesMax: 16 * 1024,
+  chunkOperations: 24,
+};
 
 /** The places of one life after another, and the table as of its last durable transaction. */
 class Machine {
@@ -106,7 +114,9 @@ async function run(seed: number): Promise<{ cuts: number; tailsCut: number; comm
           break;
         }
         while (!survivors) {
-          const batch = Array.from({ length: 1 + Math.floor(random() * 6) }, (_, n) => randomRecord(random, history.length + n + 1));
+          const batch = Array.from({ length: 1 + Math.floor(random() * 6) }, (_, n) =>
+            randomRecord(random, history.length + n + 1),
+          );
           history.push(...batch);
           engine.append(batch);
           // File operations are quick and commits of the table are not: now and then wait for one.

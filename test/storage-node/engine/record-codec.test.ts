@@ -1,8 +1,20 @@
 // Records survive their binary form: in batches of the log and as values of the table.
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { readBody, readRecords, RecordWriter, writeBody, writeRecord } from "../../../storage-node/engine/record-codec.ts";
-import { countBody, countTableValue, readTableValue, writeTableKey, writeTableValue } from "../../../storage-node/engine/table-format.ts";
+import {
+  readBody,
+  readRecords,
+  RecordWriter,
+  writeBody,
+  writeRecord,
+} from "../../../storage-node/engine/record-codec.ts";
+import {
+  countBody,
+  countTableValue,
+  readTableValue,
+  writeTableKey,
+  writeTableValue,
+} from "../../../storage-node/engine/table-format.ts";
 import { decodeMeta, encodeMeta } from "../../../storage-node/engine/table-format.ts";
 import { blankControlState } from "../../../storage-node/engine/control-state.ts";
 import { counted } from "../../../storage-node/engine/slot-account.ts";
@@ -12,18 +24,35 @@ import type { StoredRecord } from "../../../shared/record.ts";
 import type { Incarnation, OwnerId } from "../../../shared/ids.ts";
 import { ZERO } from "../../../shared/version.ts";
 
-const pair = fc.tuple(fc.nat({ max: 2 ** 31 - 1 }), fc.nat({ max: 2 ** 31 - 1 })).map(([a, b]) => [a * 2 + (b & 1), b * 2 ** 17 + a % 2 ** 17] as const);
+const pair = fc
+  .tuple(fc.nat({ max: 2 ** 31 - 1 }), fc.nat({ max: 2 ** 31 - 1 }))
+  .map(([a, b]) => [a * 2 + (b & 1), b * 2 ** 17 + (a % 2 ** 17)] as const);
 const slot = fc.nat({ max: 4095 });
 const text = fc.string({ unit: "grapheme", maxLength: 80 });
-const value = fc.oneof(fc.constant(null), text, fc.uint8Array({ maxLength: 200 }).map((bytes) => ({ base64: Buffer.from(bytes).toString("base64") })));
-const record = fc.record({ version: pair, origin: pair, value, operation: fc.string({ unit: "grapheme", maxLength: 15 }) });
+const value = fc.oneof(
+  fc.constant(null),
+  text,
+  fc.uint8Array({ maxLength: 200 }).map((bytes) => ({ base64: Buffer.from(bytes).toString("base64") })),
+);
+const record = fc.record({
+  version: pair,
+  origin: pair,
+  value,
+  operation: fc.string({ unit: "grapheme", maxLength: 15 }),
+});
 const key = fc.string({ unit: "grapheme", minLength: 1, maxLength: 100 });
 const slots = fc.array(slot, { maxLength: 5 });
 const logRecord: fc.Arbitrary<LogRecord> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ type: fc.constant("write" as const), slot, key, record }) },
   fc.record({ type: fc.constant("remove" as const), slot, keys: fc.array(key, { maxLength: 4 }) }),
   fc.record({ type: fc.constant("purge" as const), slot, upTo: pair }),
-  fc.record({ type: fc.constant("role" as const), slots, role: fc.constantFrom("none" as const, "member" as const, "incoming" as const), stamp: pair, wipe: fc.boolean() }),
+  fc.record({
+    type: fc.constant("role" as const),
+    slots,
+    role: fc.constantFrom("none" as const, "member" as const, "incoming" as const),
+    stamp: pair,
+    wipe: fc.boolean(),
+  }),
   fc.record({ type: fc.constant("stamp" as const), slots, stamp: pair }),
   fc.record({ type: fc.constant("fence" as const), group: fc.constant(0 as const), epoch: fc.nat() }),
   fc.record({ type: fc.constant("promise" as const), epoch: fc.nat(), owner: fc.uuid().map((id) => id as OwnerId) }),
@@ -42,7 +71,11 @@ function decode(payload: Buffer): LogRecord[] {
 }
 
 /** Key and value of the table for a register. */
-function tableForm(number: number, name: string, stored: StoredRecord): { keyBytes: Buffer; valueBytes: Buffer; body: Body } {
+function tableForm(
+  number: number,
+  name: string,
+  stored: StoredRecord,
+): { keyBytes: Buffer; valueBytes: Buffer; body: Body } {
   const bodyWriter = new RecordWriter(16);
   writeBody(bodyWriter, stored);
   const body = { bytes: bodyWriter.buffer, start: 0, end: bodyWriter.length };
@@ -66,14 +99,23 @@ test("any register comes back from the table as it was, and counts there as it d
     fc.property(slot, key, record, (number, name, stored) => {
       const { keyBytes, valueBytes, body } = tableForm(number, name, stored);
       expect(readTableValue(keyBytes, valueBytes)).toEqual(stored);
-      for (const purged of [ZERO, stored.version]) expect(countBody(name, body, purged)).toEqual(counted(name, stored, purged));
-      expect(countTableValue(keyBytes, name, valueBytes)).toEqual({ ...counted(name, stored, ZERO), digest: expect.anything() as unknown });
+      for (const purged of [ZERO, stored.version])
+        expect(countBody(name, body, purged)).toEqual(counted(name, stored, purged));
+      expect(countTableValue(keyBytes, name, valueBytes)).toEqual({
+        ...counted(name, stored, ZERO),
+        digest: expect.anything() as unknown,
+      });
     }),
   );
 });
 
 test("a flipped bit of a table value, or another key, is found by the checksum", () => {
-  const { keyBytes, valueBytes } = tableForm(5, "apple", { version: [3, 4], origin: [3, 1], value: "some value", operation: "op" });
+  const { keyBytes, valueBytes } = tableForm(5, "apple", {
+    version: [3, 4],
+    origin: [3, 1],
+    value: "some value",
+    operation: "op",
+  });
   for (let bit = 0; bit < valueBytes.length * 8; bit++) {
     const damaged = Buffer.from(valueBytes);
     damaged[bit >> 3] = (damaged[bit >> 3] ?? 0) ^ (1 << (bit & 7));

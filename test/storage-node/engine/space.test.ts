@@ -7,7 +7,13 @@ import { SimulatedFiles } from "../../support/engine-files.ts";
 const spaces: Space[] = [];
 
 function spaceOn(files: SimulatedFiles, messages: string[] = []): Space {
-  const space = new Space({ files, directory: "/data", freeBytesMin: 100, retryMs: 1, log: (message) => messages.push(message) });
+  const space = new Space({
+    files,
+    directory: "/data",
+    freeBytesMin: 100,
+    retryMs: 1,
+    log: (message) => messages.push(message),
+  });
   spaces.push(space);
   return space;
 }
@@ -46,7 +52,10 @@ describe("rule 6", () => {
     expect(space.full).toBe(true);
     space.found("table");
     expect(space.full).toBe(false);
-    expect(messages).toEqual([expect.stringContaining("no space left in /data"), expect.stringContaining("space found in /data")]);
+    expect(messages).toEqual([
+      expect.stringContaining("no space left in /data"),
+      expect.stringContaining("space found in /data"),
+    ]);
   });
 
   test("a touched reserve is looked at again until it is whole", async () => {

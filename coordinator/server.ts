@@ -1,0 +1,200 @@
+// Server: carries out what the pure coordinator decides. Clients come in over NDJSON, nodes are dialled, timers come from the system
+// clock, files are written durably. All events of one turn of the event loop are handled together, so that everything for one node
+// leaves in one line.
+import { randomUUID } from "node:crypto";
+import type { OwnerId } from "../shared/ids.ts";
+import { lineBytesMax } from "../shared/limits.ts";
+import { Dialer } from "../shared/io/dialer.ts";
+import type { ConnectionHandlers, NdjsonConnection } from "../shared/io/ndjson-connection.ts";
+import { listen, type Listener } from "../shared/io/server.ts";
+import { monotonicMs } from "../shared/io/system-clock.ts";
+import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
+import { Coordinator, type CoordinatorEffect, type CoordinatorEvent } from "./coordinator.ts";
+import { readClusterFile, readVoterFile, voterFileOf, writeDurably } from "./files.ts";
+import { CHANNELS, type Answer, type Channel } from "./links/link.ts";
+
+const CONNECTIONS_MAX = 10_000;
+const OUTPUT_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface ServerOptions {
+  readonly host: string;
+  /** Zero: any free one. */
+  readonly port: number;
+  readonly clusterFile: string;
+  readonly join: readonly string[];
+  readonly valueBytesMax: number;
+  readonly role: (role: CoordinatorRole, detail: string) => void;
+  readonly notice: (text: string) => void;
+}
+
+export class CoordinatorServer {
+  readonly #options: ServerOptions;
+  #core: Coordinator | undefined;
+  #listener: Listener | undefined;
+  readonly #clients = new Map<number, NdjsonConnection>();
+  readonly #dialers = new Map<string, Record<Channel, Dialer>>();
+  #numbers = 0;
+  #events: CoordinatorEvent[] = [];
+  #scheduled = false;
+  #timer: NodeJS.Timeout | undefined;
+  #wakeAt = Number.POSITIVE_INFINITY;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+  }
+
+  get address(): string {
+    return `${this.#listener?.host ?? ""}:${this.#listener?.port ?? 0}`;
+  }
+
+  get role(): CoordinatorRole {
+    return this.#core?.role ?? "waiting";
+  }
+
+  /** Listens and begins. Rejects when the port is taken or a file cannot be read. */
+  async start(): Promise<void> {
+    const { host, port, clusterFile, join, valueBytesMax } = this.#options;
+    const connection = {
+      lineBytesMax: lineBytesMax(valueBytesMax),
+      requireObjectFirst: true,
+      outputBytesMax: OUTPUT_BYTES_MAX,
+    };
+    this.#listener = await listen({ host, port, connectionsMax: CONNECTIONS_MAX, connection }, (client) =>
+      this.#client(client),
+    );
+    this.#core = new Coordinator(
+      {
+        owner: randomUUID() as OwnerId,
+        address: this.address,
+        clusterFile: readClusterFile(clusterFile),
+        join,
+        voterFile: readVoterFile(clusterFile),
+        seat: `coordinator:${randomUUID()}`,
+        valueBytesMax,
+        uuid: randomUUID,
+        random: Math.random,
+      },
+      monotonicMs(),
+    );
+    this.#happened({ type: "start" });
+  }
+
+  /** Answers what is open, then closes everything. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    const effects = this.#core?.stop() ?? [];
+    this.#core = undefined;
+    for (const effect of effects) this.#carryOut(effect);
+    for (const address of this.#dialers.keys()) this.#hangUp(address);
+    await this.#listener?.close();
+  }
+
+  #client(connection: NdjsonConnection): ConnectionHandlers {
+    const client = ++this.#numbers;
+    this.#clients.set(client, connection);
+    return {
+      lines: (lines) => this.#happened({ type: "lines", client, lines }),
+      badLine: ({ code, message }) => {
+        const refusal = code === "LINE_TOO_LONG" ? "TOO_LARGE" : "BAD_REQUEST";
+        connection.send({ id: null, status: "error", code: refusal, message, retryable: false, outcome: "failed" });
+      },
+      closed: () => {
+        this.#clients.delete(client);
+        this.#happened({ type: "clientGone", client });
+      },
+    };
+  }
+
+  /** Gathers the events of this turn. */
+  #happened(event: CoordinatorEvent): void {
+    this.#events.push(event);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#scheduled = false;
+    const events = this.#events;
+    this.#events = [];
+    const core = this.#core;
+    if (!core) return;
+    for (const effect of core.handle(events, monotonicMs())) this.#carryOut(effect);
+    this.#wake(core.wakeAt);
+  }
+
+  #wake(at: number | undefined): void {
+    if (at === undefined || (at === this.#wakeAt && this.#timer !== undefined)) return;
+    clearTimeout(this.#timer);
+    this.#wakeAt = at;
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#happened({ type: "tick" });
+      },
+      Math.max(1, at - monotonicMs()),
+    );
+  }
+
+  #carryOut(effect: CoordinatorEffect): void {
+    switch (effect.type) {
+      case "answer":
+        this.#clients.get(effect.client)?.send(effect.message);
+        return;
+      case "send":
+        this.#dialers.get(effect.address)?.[effect.channel].connection?.send(effect.message);
+        return;
+      case "dial":
+        this.#dial(effect.address);
+        return;
+      case "hangUp":
+        this.#hangUp(effect.address);
+        return;
+      case "saveVoter":
+        writeDurably(voterFileOf(this.#options.clusterFile), effect.file, { create: false });
+        this.#happened({ type: "voterSaved", token: effect.token });
+        return;
+      case "saveCluster":
+        writeDurably(this.#options.clusterFile, effect.file, { create: effect.create });
+        return;
+      case "role":
+        this.#options.role(effect.role, effect.detail);
+        return;
+      case "notice":
+        this.#options.notice(effect.text);
+        return;
+    }
+  }
+
+  #dial(address: string): void {
+    const [data, control] = CHANNELS.map((channel) => this.#dialer(address, channel));
+    if (!data || !control) return;
+    this.#dialers.set(address, { data, control });
+    data.start();
+    control.start();
+  }
+
+  #dialer(address: string, channel: Channel): Dialer {
+    const connection = {
+      lineBytesMax: lineBytesMax(this.#options.valueBytesMax),
+      requireObjectFirst: false,
+      outputBytesMax: OUTPUT_BYTES_MAX,
+    };
+    return new Dialer(
+      address,
+      { connection },
+      {
+        connected: () => this.#happened({ type: "linkUp", address, channel }),
+        lines: (lines: Answer[]) => this.#happened({ type: "linkLines", address, lines }),
+        disconnected: () => this.#happened({ type: "linkDown", address, channel }),
+      },
+    );
+  }
+
+  #hangUp(address: string): void {
+    const dialers = this.#dialers.get(address);
+    this.#dialers.delete(address);
+    dialers?.data.stop();
+    dialers?.control.stop();
+  }
+}
