@@ -166,7 +166,12 @@ function applyRecord(keyspace: Keyspace, control: ControlState, record: ControlR
     case "role":
       if (record.wipe) for (const slot of record.slots) keyspace.wipe(slot);
       break;
-    default:
+    case "stamp":
+    case "copied":
+    case "fence":
+    case "identity":
+    case "promise":
+    case "accept":
       break;
   }
   applyControl(control, record);

@@ -106,7 +106,12 @@ export class MemoryDisk {
       case "role":
         if (record.wipe) for (const slot of record.slots) this.#slots[slot] = undefined;
         break;
-      default:
+      case "stamp":
+      case "copied":
+      case "fence":
+      case "identity":
+      case "promise":
+      case "accept":
         break;
     }
     applyControl(this.control, record);

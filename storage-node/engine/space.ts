@@ -99,6 +99,6 @@ export class Space {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#watch);
-    for (const wake of [...this.#sleepers]) wake();
+    for (const wake of this.#sleepers) wake();
   }
 }
