@@ -6,6 +6,7 @@ import { KvError } from "../shared/errors.ts";
 import { VALUE_BYTES_MAX_CEILING, VALUE_BYTES_MAX_DEFAULT } from "../shared/limits.ts";
 import { readClusterFile } from "./files.ts";
 import { CoordinatorServer } from "./server.ts";
+import { addMissing, startNodes, stopNodes } from "./up.ts";
 import { runOneShot, runShell, type ShellOptions } from "./shell/io/shell.ts";
 
 const DEFAULT_PORT = 7401;
@@ -20,13 +21,14 @@ interface Flags {
   readonly maxValue: string;
   readonly connect?: string;
   readonly stopOnError?: boolean;
+  readonly nodes: string;
 }
 
 /** @param argv Arguments of the process. */
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command("runtime")
     .description("A holdfast coordinator with a shell. Without a command: start one here.")
-    .argument("[command...]", "serve, shell, or a shell command to run once")
+    .argument("[command...]", "up, serve, shell, or a shell command to run once")
     .option("--port <port>", `port for clients (default ${DEFAULT_PORT}, or the next free one)`)
     .option("--host <host>", "interface to listen on", "127.0.0.1")
     .option("--cluster-file <file>", "where the cluster is remembered", path.join("data", "cluster.json"))
@@ -38,11 +40,12 @@ export async function main(argv: readonly string[]): Promise<void> {
     )
     .option("--max-value <bytes>", "largest value taken", String(VALUE_BYTES_MAX_DEFAULT))
     .option("--connect <addresses>", "coordinator or node to talk to, host:port,…")
+    .option("--nodes <count>", "up: storage nodes to start", "3")
     .option("--stop-on-error", "scripts: stop at the first failure")
     .allowUnknownOption()
     .addHelpText(
       "after",
-      "\nExamples:\n  ./runtime\n  ./runtime serve --port 7401\n  ./runtime shell --connect 127.0.0.1:7401\n  ./runtime get apple",
+      "\nExamples:\n  ./runtime up\n  ./runtime\n  ./runtime serve --port 7401\n  ./runtime shell --connect 127.0.0.1:7401\n  ./runtime get apple",
     )
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   program.parse([...argv], { from: "user" });
@@ -50,6 +53,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   const [command, ...rest] = program.args;
   try {
     if (command === undefined) await interactive(flags);
+    else if (command === "up" && rest.length === 0) await up(flags);
     else if (command === "serve" && rest.length === 0) await serve(flags);
     else if (command === "shell" && rest.length === 0)
       process.exitCode = await runShell(shellOptions(flags, connectList(flags)));
@@ -63,19 +67,56 @@ export async function main(argv: readonly string[]): Promise<void> {
 
 /** A coordinator in this process, with a shell on it. */
 async function interactive(flags: Flags): Promise<void> {
-  const listeners = new Set<(line: string) => void>();
-  const tell = (text: string): void => {
-    for (const listener of listeners) listener(text);
-  };
-  const server = await startServer(flags, tell);
+  const notices = new Notices();
+  const server = await startServer(flags, notices.tell);
   process.exitCode = await runShell({
     ...shellOptions(flags, [server.address]),
-    notices: (listener) => {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    notices: notices.subscribe,
     onExit: () => server.stop(),
   });
+}
+
+/** Storage nodes, a coordinator and a shell, from one command; all of it ends with the shell. */
+async function up(flags: Flags): Promise<void> {
+  const directory = path.join("data", "up");
+  const notices = new Notices();
+  const nodes = await startNodes(wholeNumber(flags.nodes, "--nodes", 26), directory, notices.tell);
+  const addresses = nodes.map(({ address }) => address);
+  const clusterFile = path.join(directory, "cluster.json");
+  const known = readClusterFile(clusterFile) !== undefined;
+  const server = await startServer({ ...flags, clusterFile, join: known ? addresses : [] }, notices.tell);
+  const end = async (): Promise<void> => {
+    await server.stop();
+    await stopNodes(nodes);
+  };
+  process.once("SIGTERM", () => void end().then(() => process.exit(0)));
+  process.once("SIGHUP", () => void end().then(() => process.exit(0)));
+  try {
+    await addMissing(server.address, nodes);
+  } catch (error) {
+    await end();
+    throw error;
+  }
+  process.exitCode = await runShell({
+    ...shellOptions({ ...flags, clusterFile }, [server.address]),
+    info: [`Nodes: ${nodes.map(({ id, address }) => `${id} (${address})`).join(", ")}. Data in ${directory}.`],
+    notices: notices.subscribe,
+    onExit: end,
+  });
+}
+
+/** What is printed above the prompt. */
+class Notices {
+  readonly #listeners = new Set<(line: string) => void>();
+
+  readonly tell = (text: string): void => {
+    for (const listener of this.#listeners) listener(text);
+  };
+
+  readonly subscribe = (listener: (line: string) => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  };
 }
 
 async function serve(flags: Flags): Promise<void> {
