@@ -4,7 +4,7 @@
 // Pure: events come in through `handle` with the time, effects are returned; clock, random, network and disk belong to the edge.
 import { unreachable } from "../shared/assert.ts";
 import { encodeState, type ClusterState } from "../shared/cluster-state.ts";
-import { ERRORS, KvError } from "../shared/errors.ts";
+import { errorAnswer, KvError } from "../shared/errors.ts";
 import type { ClusterId, NodeId, OwnerId } from "../shared/ids.ts";
 import type { CoordinatorRole, TopologyChange } from "../shared/protocol/client-messages.ts";
 import { parseCoordinatorRequest } from "../shared/protocol/parse-client-request.ts";
@@ -183,7 +183,7 @@ export class Coordinator {
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       const id = typeof line["id"] === "number" ? line["id"] : null;
-      this.#effects.push({ type: "answer", client, message: errorMessage(id, error) });
+      this.#effects.push({ type: "answer", client, message: { id, ...errorAnswer(error) } });
     }
   }
 
@@ -369,10 +369,4 @@ export class Coordinator {
       slots: allSlots().map(() => ({ members: [node], stamp: FIRST_STAMP })),
     };
   }
-}
-
-/** A refusal as a message. */
-export function errorMessage(id: number | null, error: KvError): object {
-  const { outcome, retryable } = ERRORS[error.code];
-  return { id, status: "error", code: error.code, message: error.message, retryable, outcome, ...error.details };
 }

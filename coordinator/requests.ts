@@ -1,7 +1,7 @@
 // Requests: from a parsed line of a client to its answer. Data operations go to the sequencer, topology operations and views to the
 // leader; whoever does not lead says who does (C11).
 import { unreachable } from "../shared/assert.ts";
-import { ERRORS, KvError } from "../shared/errors.ts";
+import { errorAnswer, KvError } from "../shared/errors.ts";
 import { DEADLINE_MS_DEFAULT } from "../shared/limits.ts";
 import type {
   CoordinatorRequest,
@@ -106,16 +106,7 @@ export class Requests {
   }
 
   #refuse(client: ClientNumber, id: number, error: KvError): void {
-    const { outcome, retryable } = ERRORS[error.code];
-    this.#host.send(client, {
-      id,
-      status: "error",
-      code: error.code,
-      message: error.message,
-      retryable,
-      outcome,
-      ...error.details,
-    });
+    this.#host.send(client, { id, ...errorAnswer(error) });
   }
 
   #show(client: ClientNumber, id: number, view: Script<object>): void {

@@ -109,3 +109,9 @@ export class KvError extends Error {
 export function isErrorCode(text: unknown): text is ErrorCode {
   return typeof text === "string" && Object.hasOwn(ERRORS, text);
 }
+
+/** An error as the rest of an answer: everything but the request's `id`. */
+export function errorAnswer(error: KvError): object {
+  const { outcome, retryable } = ERRORS[error.code];
+  return { status: "error", code: error.code, message: error.message, retryable, outcome, ...error.details };
+}

@@ -4,7 +4,7 @@
 //
 // Stopping drains: new lines are refused, what was taken is answered (at most 5 s), then sockets and engine close.
 import type { NodeId } from "../shared/ids.ts";
-import { KvError } from "../shared/errors.ts";
+import { errorAnswer, KvError } from "../shared/errors.ts";
 import type { Address } from "../shared/io/address.ts";
 import type { ConnectionHandlers, NdjsonConnection } from "../shared/io/ndjson-connection.ts";
 import type { LineProblem } from "../shared/io/ndjson-reader.ts";
@@ -13,7 +13,6 @@ import { unreachable } from "../shared/assert.ts";
 import { lineBytesMax, VALUE_BYTES_MAX_CEILING } from "../shared/limits.ts";
 import { ask } from "./ask.ts";
 import { type NodeEffect, type NodeEvent, type PeerNumber, StorageNode } from "./core/node.ts";
-import { errorAnswer } from "./core/refuse.ts";
 import { type DiskEngine, openDiskEngine } from "./engine/disk-engine.ts";
 import { LoopDelay } from "./loop-delay.ts";
 

@@ -177,10 +177,7 @@ export class Flight implements Swept, Sending {
     const drive = this.#drive as Drive;
     this.#writes.forEach((write, index) => {
       if (write.answered || drive.oks < this.#needed(write)) return;
-      const replicas = drive.replicas.map(({ node, state, code }) => ({
-        id: node,
-        status: state === "ok" ? "ok" : state === "refused" ? code : "pending",
-      }));
+      const replicas = drive.reports();
       write.answer({ type: "written", version: this.#versions[index] as Version, replicas });
     });
   }

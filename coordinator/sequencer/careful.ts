@@ -5,7 +5,7 @@ import { KvError } from "../../shared/errors.ts";
 import type { ReadResult } from "../../shared/protocol/node-messages.ts";
 import type { Script } from "../../shared/script.ts";
 import { equal, format, type Version } from "../../shared/version.ts";
-import type { Drive, Issued } from "./drive.ts";
+import type { Issued } from "./drive.ts";
 import {
   tooFewReplicas,
   unknownWrite,
@@ -129,7 +129,7 @@ function* write(
   const drive = yield* io.drive(issued, level === "all" || operation.report ? "all" : "quorum");
   const needed = level === "all" ? drive.replicas.length : drive.quorum;
   if (drive.oks >= needed || (level === "one" && drive.oks > 0)) {
-    const replicas = operation.report ? { replicas: reports(drive) } : {};
+    const replicas = operation.report ? { replicas: drive.reports() } : {};
     return { type: "written", version, ...(found !== undefined && { found }), ...replicas };
   }
   if (drive.refusedByAll) return failed(tooFewReplicas(0, needed));
@@ -139,13 +139,6 @@ function* write(
     );
   }
   return failed(unknownWrite(drive.oks, needed));
-}
-
-function reports(drive: Drive): { id: Drive["replicas"][number]["node"]; status: string }[] {
-  return drive.replicas.map(({ node, state, code }) => ({
-    id: node,
-    status: state === "ok" ? "ok" : state === "refused" ? code : "pending",
-  }));
 }
 
 /** Conditions compare origins: a repair changes the version, never what clients see as the version. */

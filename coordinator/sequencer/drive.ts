@@ -1,6 +1,7 @@
 // Drive: one issued version on its way to all members of its slot (C2, C4). Sends, counts exact oks, sends again what was lost or
 // refused for the moment; a retransmission carries the same version and value, for ever. Whoever waits is told of every change.
 import type { NodeId } from "../../shared/ids.ts";
+import type { ReplicaReport } from "../../shared/protocol/client-messages.ts";
 import type { OpResult, WriteOp } from "../../shared/protocol/node-messages.ts";
 import type { WireValue } from "../../shared/record.ts";
 import { equal, type Version } from "../../shared/version.ts";
@@ -77,6 +78,14 @@ export class Drive implements OpListener {
   /** Whether asking again could still help. */
   get hopeless(): boolean {
     return this.replicas.every(({ state, code }) => state === "refused" && !PASSING.has(code));
+  }
+
+  /** What each replica answered so far. */
+  reports(): ReplicaReport[] {
+    return this.replicas.map(({ node, state, code }) => ({
+      id: node,
+      status: state === "ok" ? "ok" : state === "refused" ? code : "pending",
+    }));
   }
 
   /** Sends to every member, and an uncounted copy to whoever is filling up (M1). */

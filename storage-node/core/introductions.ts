@@ -1,13 +1,12 @@
 // Introductions: who this node is and whom it votes for. Hello, joining a cluster (C0), and the voter's messages (V1–V3). What is
 // answered is durable before it is told: `until` is the log position to wait for.
-import { KvError } from "../../shared/errors.ts";
+import { errorAnswer, KvError } from "../../shared/errors.ts";
 import type { AdoptRequest, HelloRequest, InitRequest } from "../../shared/protocol/node-messages.ts";
 import { negotiate } from "../../shared/protocol/version.ts";
 import { ZERO } from "../../shared/version.ts";
 import type { VoterDecision } from "../../shared/voter.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Control } from "./control.ts";
-import { errorAnswer } from "./refuse.ts";
 
 export interface Introduction {
   readonly body: object;

@@ -7,7 +7,7 @@
 //
 // Pure: events come in through `handle` with the time, effects are returned. Does not know sockets, disks or clocks.
 import { unreachable } from "../../shared/assert.ts";
-import { KvError } from "../../shared/errors.ts";
+import { errorAnswer, KvError } from "../../shared/errors.ts";
 import { NODE_PARKED_LINES_MAX, SLOTS } from "../../shared/limits.ts";
 import type { BatchRequest, ListResult, NodeRequest, OpResult, PullOp } from "../../shared/protocol/node-messages.ts";
 import { parseNodeRequest } from "../../shared/protocol/parse-node-request.ts";
@@ -16,7 +16,7 @@ import { accept, prepare } from "../../shared/voter.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Control } from "./control.ts";
 import { Introductions, type Introduction } from "./introductions.ts";
-import { errorAnswer, refuse } from "./refuse.ts";
+import { refuse } from "./refuse.ts";
 import { asResult, notOwner, Registers } from "./register.ts";
 import { SlotOperations } from "./slot-operations.ts";
 import { copyOf, pullable, pullRequest } from "./transfer.ts";
