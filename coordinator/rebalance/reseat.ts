@@ -19,52 +19,46 @@ export type ReseatResult =
   | { readonly type: "ended" };
 
 /** Moves a batch of slots to their new members. */
-export function* reseat(context: RebalanceContext, moves: readonly Move[], pace: Pace): Script<ReseatResult> {
-  const attempt = newAttempt(context, moves);
-  const slots = attempt.changes.map(({ slot }) => slot);
-  let heldSince: number | undefined;
-  try {
-    yield* confirmKept(attempt);
-    yield* precopy(attempt, pace);
-    if (pace.cancelled()) throw new Abort("cancelled");
-    heldSince = context.timers.now;
-    hold(attempt);
-    yield* quiesce(attempt);
-    const sealed = yield* seal(attempt);
-    yield* reconcile(attempt, sealed);
-    checkHold(attempt, heldSince);
-  } catch (error) {
-    if (!(error instanceof Abort)) throw error;
-    if (!context.active()) return { type: "ended" };
-    abort(attempt);
-    return { type: "aborted", reason: error.message };
-  }
-  if (!(yield* commit(attempt))) return { type: "ended" };
-  yield* install(attempt);
-  context.sequencer.release(slots);
-  return { type: "committed", freezeMs: context.timers.now - heldSince };
+export function reseat(context: RebalanceContext, moves: readonly Move[], pace: Pace): Script<ReseatResult> {
+  return carryOut(newAttempt(context, moves), (attempt) => handOver(attempt, pace));
 }
 
 /**
  * `removenode --force`: the only copies of these slots are on a dead node, and are given up. The new members start empty.
  * Said and asked for: the operator accepts the loss.
  */
-export function* abandon(context: RebalanceContext, moves: readonly Move[]): Script<ReseatResult> {
-  const attempt = newAttempt(context, moves);
-  const slots = attempt.changes.map(({ slot }) => slot);
-  const heldSince = context.timers.now;
-  hold(attempt);
+export function abandon(context: RebalanceContext, moves: readonly Move[]): Script<ReseatResult> {
+  return carryOut(newAttempt(context, moves), startEmpty);
+}
+
+/** M1–M3. Returns since when the slots are held. @throws Abort */
+function* handOver(attempt: Attempt, pace: Pace): Script<number> {
+  yield* confirmKept(attempt);
+  yield* precopy(attempt, pace);
+  if (pace.cancelled()) throw new Abort("cancelled");
+  const heldSince = hold(attempt);
+  yield* quiesce(attempt);
+  const sealed = yield* seal(attempt);
+  yield* reconcile(attempt, sealed);
+  checkHold(attempt, heldSince);
+  return heldSince;
+}
+
+/** Returns since when the slots are held. @throws Abort */
+function* startEmpty(attempt: Attempt): Script<number> {
+  const heldSince = hold(attempt);
+  const added = byNode(attempt.changes, (change) => change.added);
+  yield* everyone(attempt, "incoming", added);
+  yield* everyone(attempt, "copied", added);
+  return heldSince;
+}
+
+/** Prepares the new members, then commits (M4) and installs (M5); undone where preparing aborts. */
+function* carryOut(attempt: Attempt, prepare: (attempt: Attempt) => Script<number>): Script<ReseatResult> {
+  const { context } = attempt;
+  let heldSince: number;
   try {
-    yield* everyone(
-      attempt,
-      "incoming",
-      byNode(attempt.changes, ({ added }) => added),
-    );
-    yield* everyone(
-      attempt,
-      "copied",
-      byNode(attempt.changes, ({ added }) => added),
-    );
+    heldSince = yield* prepare(attempt);
   } catch (error) {
     if (!(error instanceof Abort)) throw error;
     if (!context.active()) return { type: "ended" };
@@ -73,7 +67,7 @@ export function* abandon(context: RebalanceContext, moves: readonly Move[]): Scr
   }
   if (!(yield* commit(attempt))) return { type: "ended" };
   yield* install(attempt);
-  context.sequencer.release(slots);
+  context.sequencer.release(attempt.changes.map(({ slot }) => slot));
   return { type: "committed", freezeMs: context.timers.now - heldSince };
 }
 

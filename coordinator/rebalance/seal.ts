@@ -13,9 +13,10 @@ const IN_FLIGHT_POLL_MS = 5;
 /** Who was sealed, per slot. */
 export type Sealed = ReadonlyMap<number, readonly NodeId[]>;
 
-/** From here to `release` no quorum or all operation on the slots starts. */
-export function hold({ context, changes }: Attempt): void {
+/** From here to `release` no quorum or all operation on the slots starts. @returns now, by the core's clock */
+export function hold({ context, changes }: Attempt): number {
   context.sequencer.hold(changes.map(({ slot }) => slot));
+  return context.timers.now;
 }
 
 /** Waits for operations in flight and settles in-doubt keys, both within a bound; what is left becomes unknown. */
