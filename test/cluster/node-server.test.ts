@@ -3,19 +3,13 @@ import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { killNodes, type NodeProcess, RawLink, startNode } from "../support/node-process.ts";
-
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+import { buildProgram, killNodes, type NodeProcess, RawLink, startNode } from "../support/node-process.ts";
 
 let folder = "";
 const links: RawLink[] = [];
 
-beforeAll(() => {
-  const built = spawnSync(process.execPath, [path.join(ROOT, "test/support/run.mjs"), "build"], { encoding: "utf8" });
-  expect(built.status, built.stderr).toBe(0);
-});
+beforeAll(buildProgram);
 beforeEach(() => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-node-"));
 });
