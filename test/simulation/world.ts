@@ -1,106 +1,68 @@
-// World: storage nodes, a coordinator and clients in one process, on a virtual clock, network and disk, all driven by one seed. The
-// cores are the real ones; messages are cloned through JSON as they would be on a wire. A connection keeps its order and its delay
-// varies; a crash loses what was not synced and closes every connection of the process.
-import {
-  Coordinator,
-  type ClusterFile,
-  type CoordinatorEffect,
-  type CoordinatorEvent,
-} from "../../coordinator/coordinator.ts";
-import type { LocalVoterFile } from "../../coordinator/election/local-voter.ts";
-import { CHANNELS } from "../../coordinator/links/link.ts";
-import type { Incarnation, OwnerId } from "../../shared/ids.ts";
-import { VALUE_BYTES_MAX_DEFAULT } from "../../shared/limits.ts";
+// World: storage nodes, coordinators and clients in one process, on a virtual clock, network and disk, all driven by one seed. The cores
+// are the real ones. This file wires them together and asks questions of the whole; what goes wrong, and when, is decided elsewhere.
+import type { Coordinator } from "../../coordinator/coordinator.ts";
 import { Timers } from "../../shared/timers.ts";
-import { StorageNode, type NodeEffect } from "../../storage-node/core/node.ts";
-import { MemoryDisk, MemoryEngine } from "../../storage-node/engine/memory-engine.ts";
+import { Network, type Connection, type Message } from "./network.ts";
+import { Process } from "./process.ts";
+import { seeded, type Random } from "./random.ts";
+import { SimulatedCoordinator, type CoordinatorHost } from "./simulated-coordinator.ts";
+import { SimulatedNode, type DiskFaults } from "./simulated-node.ts";
 
-export type Message = Readonly<Record<string, unknown>>;
+export type { Message } from "./network.ts";
+export { seeded } from "./random.ts";
 
-interface SimulatedNode {
-  readonly address: string;
-  readonly disk: MemoryDisk;
-  engine: MemoryEngine;
-  core: StorageNode;
-  up: boolean;
-  /** Counts lives, so that what belongs to an earlier one is dropped. */
-  life: number;
-  syncing: boolean;
+const FIRST_COORDINATOR = "127.0.0.1:7401";
+
+export interface WorldOptions {
+  /** Rules switched off. */
+  readonly without?: ReadonlySet<string>;
+  /** Told of what happens, for traces. */
+  readonly trace?: (text: string) => void;
 }
-
-/** xorshift32: good enough to choose faults, and the same everywhere. */
-export function seeded(seed: number): () => number {
-  let state = (seed ^ 0x9e37_79b9) >>> 0 || 1;
-  return () => {
-    state ^= state << 13;
-    state >>>= 0;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return state / 2 ** 32;
-  };
-}
-
-const CONNECT_MS = 1;
 
 export class World {
   readonly timers = new Timers(0);
-  readonly random: () => number;
+  readonly random: Random;
+  readonly network: Network;
   readonly nodes = new Map<string, SimulatedNode>();
-  coordinator: Coordinator | undefined;
-  readonly #answers = new Map<number, (message: Message) => void>();
-  #clusterFile: ClusterFile | undefined;
-  #voterFile: LocalVoterFile | undefined;
-  /** Addresses that the coordinator keeps links to, with the time until which a channel is busy. */
-  #dialled = new Map<string, Map<string, number>>();
-  #lives = 0;
-  #ids = 0;
-  #wake: number | undefined;
+  readonly coordinators = new Map<string, SimulatedCoordinator>();
+  readonly disks: DiskFaults = { syncMsMax: 2 };
+  /** Which owner leads, or led, an epoch. */
+  readonly epochs = new Map<number, string>();
+  readonly #options: WorldOptions;
+  readonly #observer: Process;
+  /** The connection over which `request` asks each coordinator. */
+  readonly #asking = new Map<string, Asking>();
 
-  constructor(seed: number) {
+  constructor(seed: number, options: WorldOptions = {}) {
     this.random = seeded(seed);
+    this.#options = options;
+    this.network = new Network(this.timers, this.random);
+    this.#observer = new Process("observer", this.timers);
+    this.#observer.start();
   }
 
-  #uuid(): string {
-    const digits = Array.from({ length: 32 }, () => Math.floor(this.random() * 16).toString(16)).join("");
-    return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20)}`;
+  trace(text: string): void {
+    this.#options.trace?.(`${this.timers.now.toFixed(1).padStart(9)}  ${text}`);
   }
 
   // Storage nodes.
 
   addNode(address: string): void {
-    const disk = new MemoryDisk(this.#uuid() as Incarnation);
-    const node = { address, disk, up: false, life: 0, syncing: false } as unknown as SimulatedNode;
+    const node = new SimulatedNode(new Process(address, this.timers), this.network, this.random, this.disks);
     this.nodes.set(address, node);
-    this.startNode(address);
+    node.start();
   }
 
   startNode(address: string): void {
-    const node = this.#node(address);
-    node.life++;
-    const { life } = node;
-    node.engine = new MemoryEngine(node.disk, {
-      durable: (position) => {
-        if (node.life === life) this.#nodeEffects(node, node.core.handle({ type: "durable", position }));
-      },
-      failed: (error) => {
-        throw error;
-      },
-    });
-    node.core = new StorageNode(node.engine);
-    node.up = true;
-    node.syncing = false;
-    this.#dialAgain(address);
+    this.trace(`node ${address} starts`);
+    this.#node(address).start();
   }
 
   /** The process dies: some prefix of what was not synced survives. */
   crashNode(address: string): void {
-    const node = this.#node(address);
-    node.engine.syncPartly(Math.floor(this.random() * 4));
-    node.up = false;
-    node.life++;
-    for (const channel of CHANNELS) this.#toCoordinator({ type: "linkDown", address, channel });
-    this.#dialAgain(address);
+    this.trace(`node ${address} dies`);
+    this.#node(address).crash();
   }
 
   #node(address: string): SimulatedNode {
@@ -109,181 +71,77 @@ export class World {
     return node;
   }
 
-  #nodeEffects(node: SimulatedNode, effects: readonly NodeEffect[]): void {
-    const { life } = node;
-    for (const effect of effects) {
-      if (effect.type === "answer") this.#deliverAnswer(node, effect.peer, effect.message);
-      else this.#callNode(node, life, effect);
-    }
-    this.#syncLater(node);
+  // Coordinators.
+
+  /** The core of the first coordinator, while that lives. */
+  get coordinator(): Coordinator | undefined {
+    return this.coordinators.get(FIRST_COORDINATOR)?.core;
   }
 
-  #deliverAnswer(node: SimulatedNode, peer: number, message: object): void {
-    const channel = CHANNELS[peer - 1];
-    if (!channel) {
-      this.#answers.get(peer)?.(clone(message));
-      this.#answers.delete(peer);
-      return;
-    }
-    const lines = [clone(message)];
-    const { life } = node;
-    const lead = this.#lives;
-    this.#send(`${node.address} ${channel} back`, () => {
-      if (node.life === life && lead === this.#lives)
-        this.#toCoordinator({ type: "linkLines", address: node.address, lines });
-    });
+  startCoordinator(address = FIRST_COORDINATOR): void {
+    this.trace(`coordinator ${address} starts`);
+    const known = this.coordinators.get(address);
+    const coordinator = known ?? new SimulatedCoordinator(new Process(address, this.timers), this.#host());
+    // Files are shared in the sense that a newcomer is given a copy of the cluster file.
+    coordinator.clusterFile ??= [...this.coordinators.values()].find(({ clusterFile }) => clusterFile)?.clusterFile;
+    this.coordinators.set(address, coordinator);
+    coordinator.start();
   }
 
-  #callNode(node: SimulatedNode, life: number, effect: Extract<NodeEffect, { type: "call" }>): void {
-    const answer = (message: Message | null): void => {
-      if (node.life === life)
-        this.#nodeEffects(node, node.core.handle({ type: "answer", call: effect.call, answer: message }));
-    };
-    const source = this.nodes.get(effect.address);
-    if (!source?.up) return answer(null);
-    const peer = 1000 + ++this.#ids;
-    this.#answers.set(peer, (message) => void this.timers.after(1 + this.random(), () => answer(message)));
-    this.timers.after(1 + this.random(), () => {
-      if (!source.up) return answer(null);
-      const line = { id: 1, ...clone(effect.request) };
-      this.#nodeEffects(source, source.core.handle({ type: "lines", peer, lines: [line] }));
-    });
+  crashCoordinator(address = FIRST_COORDINATOR): void {
+    this.trace(`coordinator ${address} dies`);
+    this.coordinators.get(address)?.crash();
   }
 
-  #syncLater(node: SimulatedNode): void {
-    if (node.syncing || node.engine.unsynced === 0) return;
-    node.syncing = true;
-    const { life } = node;
-    this.timers.after(0.2 + this.random() * 2, () => {
-      if (node.life !== life) return;
-      node.syncing = false;
-      node.engine.sync();
-      this.#syncLater(node);
-    });
-  }
-
-  /** In order on one connection, each message with a delay of its own. */
-  #send(connection: string, deliver: () => void): void {
-    const busy = this.#busy.get(connection) ?? 0;
-    const at = Math.max(busy, this.timers.now + 0.2 + this.random() * 3);
-    this.#busy.set(connection, at);
-    this.timers.after(at - this.timers.now, deliver);
-  }
-
-  readonly #busy = new Map<string, number>();
-
-  // The coordinator.
-
-  startCoordinator(): void {
-    const life = ++this.#lives;
-    this.#dialled = new Map();
-    this.coordinator = new Coordinator(
-      {
-        owner: this.#uuid() as OwnerId,
-        address: "127.0.0.1:7401",
-        clusterFile: this.#clusterFile,
-        join: [],
-        voterFile: this.#voterFile,
-        seat: `coordinator:${this.#uuid()}`,
-        valueBytesMax: VALUE_BYTES_MAX_DEFAULT,
-        uuid: () => this.#uuid(),
-        random: this.random,
-      },
-      this.timers.now,
+  /** The coordinator that leads the highest epoch, as far as it knows. */
+  get leader(): SimulatedCoordinator | undefined {
+    return [...this.coordinators.values()].find(
+      ({ process, core }) => process.up && !process.paused && core?.role === "leader",
     );
-    if (life === this.#lives) this.#toCoordinator({ type: "start" });
   }
 
-  crashCoordinator(): void {
-    this.#lives++;
-    this.coordinator = undefined;
+  #host(): CoordinatorHost {
+    return {
+      timers: this.timers,
+      network: this.network,
+      random: this.random,
+      without: this.#options.without ?? new Set(),
+      role: (coordinator, role, detail) => {
+        this.trace(`coordinator ${coordinator.process.name}: ${role} (${detail})`);
+        if (role === "leader") this.#leads(coordinator, Number(/\d+/.exec(detail)?.[0]));
+      },
+      notice: (coordinator, text) => this.trace(`coordinator ${coordinator.process.name}: ${text}`),
+    };
   }
 
-  #toCoordinator(event: CoordinatorEvent): void {
-    const { coordinator } = this;
-    if (!coordinator) return;
-    const life = this.#lives;
-    for (const effect of coordinator.handle([event], this.timers.now)) this.#coordinatorEffect(life, effect);
-    const { wakeAt } = coordinator;
-    if (wakeAt === undefined || (this.#wake !== undefined && this.#wake <= wakeAt && this.#wake > this.timers.now))
-      return;
-    this.#wake = wakeAt;
-    this.timers.after(wakeAt - this.timers.now, () => {
-      if (life !== this.#lives) return;
-      this.#wake = undefined;
-      this.#toCoordinator({ type: "tick" });
-    });
+  /** No two owners share an epoch. */
+  #leads({ owner, process }: SimulatedCoordinator, epoch: number): void {
+    const known = this.epochs.get(epoch);
+    if (known !== undefined && known !== owner)
+      throw new Error(`C1: ${process.name} leads epoch ${epoch}, as another owner did`);
+    this.epochs.set(epoch, owner);
   }
 
-  #coordinatorEffect(life: number, effect: CoordinatorEffect): void {
-    switch (effect.type) {
-      case "dial":
-        this.#dialled.set(effect.address, new Map());
-        return this.#dialAgain(effect.address);
-      case "hangUp":
-        this.#dialled.delete(effect.address);
-        return;
-      case "send":
-        return this.#sendToNode(life, effect);
-      case "answer":
-        this.#answers.get(effect.client)?.(clone(effect.message));
-        return;
-      case "saveVoter":
-        this.#voterFile = effect.file;
-        this.timers.after(1, () => {
-          if (life === this.#lives) this.#toCoordinator({ type: "voterSaved", token: effect.token });
-        });
-        return;
-      case "saveCluster":
-        this.#clusterFile = effect.file;
-        return;
-      case "role":
-      case "notice":
-        return;
-    }
-  }
+  // Questions.
 
-  #dialAgain(address: string): void {
-    if (!this.#dialled.has(address)) return;
-    const life = this.#lives;
-    this.timers.after(CONNECT_MS, () => {
-      const node = this.nodes.get(address);
-      if (life !== this.#lives || !node?.up || !this.#dialled.has(address)) return;
-      for (const channel of CHANNELS) this.#toCoordinator({ type: "linkUp", address, channel });
-    });
-  }
-
-  #sendToNode(life: number, { address, channel, message }: Extract<CoordinatorEffect, { type: "send" }>): void {
-    const node = this.nodes.get(address);
-    if (!node) return;
-    const sentTo = node.life;
-    const line = clone(message);
-    this.#send(`${address} ${channel}`, () => {
-      if (!node.up || node.life !== sentTo || life !== this.#lives) return;
-      const peer = CHANNELS.indexOf(channel) + 1;
-      this.#nodeEffects(node, node.core.handle({ type: "lines", peer, lines: [line] }));
-    });
-  }
-
-  // Clients.
-
-  /** Sends a request to the coordinator; the last line of its answer arrives in `done`. */
-  request(message: Readonly<Record<string, unknown>>, done: (answer: Message) => void): void {
-    const client = 1000 + ++this.#ids;
-    this.#answers.set(client, (answer) => {
-      if (answer["done"] === false) return;
-      this.#answers.delete(client);
-      done(answer);
-    });
-    this.#toCoordinator({ type: "lines", client, lines: [{ id: 1, ...message }] });
+  /** Sends a request to a coordinator; the last line of its answer arrives in `done`, or `undefined` where the connection is lost. */
+  request(message: Message, done: (answer: Message) => void, address = FIRST_COORDINATOR): void {
+    const known = this.#asking.get(address);
+    const asking = known?.usable === true ? known : new Asking(this.network, this.#observer, address);
+    this.#asking.set(address, asking);
+    asking.ask(message, done);
   }
 
   /** Runs the clock until the request is answered. */
-  ask(message: Readonly<Record<string, unknown>>, limitMs = 60_000): Message {
+  ask(message: Message, limitMs = 60_000, address = FIRST_COORDINATOR): Message {
     let answer: Message | undefined;
-    this.request(message, (found) => {
-      answer = found;
-    });
+    this.request(
+      message,
+      (found) => {
+        answer = found;
+      },
+      address,
+    );
     this.runUntil(() => answer !== undefined, limitMs);
     return answer as unknown as Message;
   }
@@ -297,8 +155,67 @@ export class World {
       this.timers.advance(next);
     }
   }
+
+  /** Runs the clock for a while. */
+  runFor(durationMs: number): void {
+    const until = this.timers.now + durationMs;
+    for (let next = this.timers.nextAt; next !== undefined && next <= until; next = this.timers.nextAt)
+      this.timers.advance(next);
+    this.timers.advance(until);
+  }
 }
 
-function clone(message: object): Message {
-  return JSON.parse(JSON.stringify(message)) as Message;
+/** One connection of an observer to a coordinator, its questions matched with their answers by number. */
+export class Asking {
+  readonly #process: Process;
+  readonly #open = new Map<number, (answer: Message) => void>();
+  readonly #unsent: Message[] = [];
+  #connection: Connection | undefined;
+  #ids = 0;
+  usable = true;
+
+  constructor(network: Network, process: Process, address: string) {
+    this.#process = process;
+    network.connect(process, address, {
+      up: (connection) => {
+        this.#connection = connection;
+        for (const message of this.#unsent) connection.send(process, message);
+      },
+      line: (_connection, message) => this.#line(message),
+      down: () => this.#lost(),
+    });
+  }
+
+  ask(message: Message, done: (answer: Message) => void): void {
+    const line = { ...message, id: ++this.#ids };
+    this.#open.set(line.id, done);
+    if (this.#connection) this.#connection.send(this.#process, line);
+    else this.#unsent.push(line);
+  }
+
+  /** Whether anything can have been sent. */
+  get connected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  close(): void {
+    this.usable = false;
+    this.#connection?.break();
+  }
+
+  #line(message: Message): void {
+    if (message["done"] === false) return;
+    const id = Number(message["id"]);
+    const done = this.#open.get(id);
+    this.#open.delete(id);
+    done?.(message);
+  }
+
+  #lost(): void {
+    this.usable = false;
+    const open = [...this.#open.values()];
+    this.#open.clear();
+    const code = this.#connection ? "LOST" : "NO_LEADER";
+    for (const done of open) done({ status: "error", code, message: "the connection was lost" });
+  }
 }
