@@ -2,7 +2,7 @@
 // leader; whoever does not lead says who does (C11).
 import { unreachable } from "../shared/assert.ts";
 import { errorAnswer, KvError } from "../shared/errors.ts";
-import { DEADLINE_MS_DEFAULT } from "../shared/limits.ts";
+import { DEADLINE_MS_DEFAULT, SCANS_MAX } from "../shared/limits.ts";
 import type {
   CoordinatorRequest,
   DataRequest,
@@ -10,6 +10,7 @@ import type {
   GetRequest,
   OperationStatus,
   PutRequest,
+  ScanRequest,
   TopologyChange,
 } from "../shared/protocol/client-messages.ts";
 import { negotiate } from "../shared/protocol/version.ts";
@@ -21,6 +22,7 @@ import type { LocalVoter } from "./election/local-voter.ts";
 import type { Leader } from "./leader.ts";
 import type { Watcher } from "./rebalance/topology.ts";
 import type { ClientNumber, ReadOutcome, WriteOperation, WriteOutcome } from "./sequencer/operation.ts";
+import { scan } from "./views/scan.ts";
 import { nodeStatuses, ring, stats, status, where } from "./views/views.ts";
 
 export interface RequestsHost {
@@ -38,6 +40,8 @@ export interface RequestsHost {
 export class Requests {
   readonly #host: RequestsHost;
   readonly #watchers = new Map<ClientNumber, Set<Watcher>>();
+  /** Pages of scans under way. */
+  #scans = 0;
 
   constructor(host: RequestsHost) {
     this.#host = host;
@@ -86,9 +90,10 @@ export class Requests {
         return this.#show(client, request.id, where(this.#leader(), request.key));
       case "nodes":
         return this.#show(client, request.id, this.#nodes(this.#leader()));
+      case "scan":
+        return this.#scan(client, request);
       case "metrics":
       case "plan":
-      case "scan":
         throw new KvError("BAD_REQUEST", `op: ${request.op} is not answered by this version yet`);
       default:
         unreachable(request);
@@ -111,6 +116,20 @@ export class Requests {
 
   #show(client: ClientNumber, id: number, view: Script<object>): void {
     run(view).whenDone((body) => this.#answer(client, id, body));
+  }
+
+  #scan(client: ClientNumber, request: ScanRequest): void {
+    const { timers } = this.#host;
+    if (this.#scans >= SCANS_MAX) {
+      throw new KvError("OVERLOADED", `${SCANS_MAX} pages are being listed: ask for fewer at a time`);
+    }
+    const page = scan({ leader: this.#leader(), timers, client }, request);
+    this.#scans++;
+    run(page).whenDone((body) => {
+      this.#scans--;
+      if (body instanceof KvError) this.#refuse(client, request.id, body);
+      else this.#answer(client, request.id, body);
+    });
   }
 
   *#nodes(leader: Leader): Script<object> {
@@ -166,7 +185,7 @@ export class Requests {
       value: request.op === "put" ? request.value : null,
       level,
       condition,
-      wantsFound: request.op === "delete" && request.report === true && level !== "one",
+      wantsFound: request.op === "delete" && (request.report === true || request.found === true) && level !== "one",
       operation: request.operation ?? "",
       firstEpoch: request.firstEpoch,
       report: request.report === true,

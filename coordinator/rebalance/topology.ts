@@ -82,6 +82,9 @@ export class Topology {
         "this coordinator lost its leadership; the operation may have been accepted: see ops",
       );
     this.watch(id, watcher);
+    // Said at once, also where others come first: whoever asked learns the id to follow.
+    const operation = this.#context.state().operations.find((candidate) => candidate.id === id);
+    if (operation) this.#tell(operation);
     this.resume();
     return id;
   }

@@ -93,7 +93,13 @@ export const DEL: CommandSpec = {
     const key = required(args, "key");
     const consistency = levelOf(context, args);
     try {
-      const answer = await context.call<"delete">({ op: "delete", key, consistency, ...conditionsOf(args) });
+      const answer = await context.call<"delete">({
+        op: "delete",
+        key,
+        consistency,
+        found: true,
+        ...conditionsOf(args),
+      });
       if (answer.found === false) return notFound(key);
       return { lines: [`Deleted: ${safeText(key)}`], json: { status: "ok", key, ...withoutId(answer) } };
     } catch (error) {

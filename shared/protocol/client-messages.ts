@@ -39,6 +39,8 @@ export interface DeleteRequest {
   readonly firstEpoch?: number;
   readonly timeoutMs?: number;
   readonly report?: boolean;
+  /** Look first: answered NOT_FOUND where the key is absent, at quorum and above. Costs a read. */
+  readonly found?: boolean;
 }
 
 export interface GetRequest {
@@ -167,7 +169,7 @@ export interface WriteAnswer {
   readonly version: string;
   /** Only with `report`. */
   readonly replicas?: readonly ReplicaReport[];
-  /** Deletes at quorum and above: whether there was a value. */
+  /** Deletes with `found` or `report`, at quorum and above: there was a value. */
   readonly found?: boolean;
 }
 

@@ -101,7 +101,8 @@ function parseData(message: Fields, bytesMax: number): DataRequest {
     ...given("firstEpoch", bounded(message, "firstEpoch", 0, EPOCH_MAX)),
     ...(field.flag(message, "report") && { report: true }),
   };
-  if (op === "delete") return { ...write, op } satisfies DeleteRequest;
+  if (op === "delete")
+    return { ...write, op, ...(field.flag(message, "found") && { found: true }) } satisfies DeleteRequest;
   const ifAbsent = field.flag(message, "ifAbsent");
   return { ...write, op, value: field.value(message, bytesMax), ...(ifAbsent && { ifAbsent }) } satisfies PutRequest;
 }
