@@ -1,0 +1,69 @@
+// Processes killed under load: a storage node, each of them in turn, everything at once. What was acknowledged is there
+// afterwards, and every key's history has an order. Real processes; SIGKILL, so nothing is flushed or said.
+import { afterEach, describe, expect, test } from "vitest";
+import { closeEverything, expectAllServed, expectKept, loadOn } from "../support/cluster-checks.ts";
+import { ClusterProcess } from "../support/cluster-process.ts";
+
+/** Acknowledged operations between two events. */
+const STRETCH = 600;
+
+afterEach(closeEverything);
+
+describe("a storage node killed under load, three copies", () => {
+  test("no quorum operation fails or is in doubt, nothing is lost, and the node serves again", async () => {
+    const cluster = await ClusterProcess.start();
+    const load = await loadOn(cluster);
+    await load.progress(STRETCH);
+    await cluster.kill("B");
+    await load.progress(STRETCH);
+    await cluster.startNode("B");
+    await cluster.healthy();
+    // B takes part again: with another node dead, every quorum needs it.
+    await cluster.kill("C");
+    await load.progress(STRETCH);
+    expectAllServed(await load.stop());
+    await expectKept(load);
+  });
+
+  test("each node in turn is killed and comes back: nothing fails, nothing is lost", async () => {
+    const cluster = await ClusterProcess.start();
+    const load = await loadOn(cluster);
+    for (const id of ["A", "B", "C"]) {
+      await cluster.kill(id);
+      await load.progress(STRETCH);
+      await cluster.startNode(id);
+      await cluster.healthy();
+    }
+    expectAllServed(await load.stop());
+    await expectKept(load);
+  });
+
+  test("N10, SIGSTOP: a node that hangs holds up nothing for long, and goes on where it stopped", async () => {
+    const cluster = await ClusterProcess.start();
+    const load = await loadOn(cluster);
+    await load.progress(STRETCH);
+    cluster.node("A").child.kill("SIGSTOP");
+    await load.progress(2 * STRETCH);
+    cluster.node("A").child.kill("SIGCONT");
+    await cluster.healthy();
+    await load.progress(STRETCH);
+    const report = await load.stop();
+    expectAllServed(report);
+    expect(report.longestGapMs).toBeLessThan(2_000);
+    await expectKept(load);
+  });
+});
+
+describe("everything killed at once under load", () => {
+  test("C1: started again, all that was acknowledged is there, and the histories go on", async () => {
+    const cluster = await ClusterProcess.start();
+    const load = await loadOn(cluster);
+    await load.progress(STRETCH);
+    await cluster.killAll();
+    await cluster.startAll();
+    await cluster.healthy();
+    await load.progress(STRETCH);
+    await load.stop();
+    await expectKept(load);
+  });
+});

@@ -1,0 +1,33 @@
+// What every test of a cluster of real processes does around its scenario: load with a seed, the verdict at the end, and
+// an end to all of it whatever happened.
+import { expect } from "vitest";
+import { closeClusters, type ClusterProcess } from "./cluster-process.ts";
+import { Load, type LoadOptions, type LoadReport } from "./load.ts";
+
+/** Of what clients ask. When processes do what, no seed decides: a failure may need several runs to come back. */
+export const SEED = Number(process.env["HOLDFAST_SEED"] ?? Date.now() % 2 ** 31);
+
+const loads: Load[] = [];
+
+/** Clients of a cluster, as many as its machine bears; closed by `closeEverything`. */
+export async function loadOn(cluster: ClusterProcess, options: Partial<LoadOptions> = {}): Promise<Load> {
+  const load = await Load.start({ addresses: [cluster.address], seed: SEED, ...options });
+  loads.push(load);
+  return load;
+}
+
+/** For `afterEach`. */
+export async function closeEverything(): Promise<void> {
+  await Promise.all([...loads.splice(0).map((load) => load.close()), closeClusters()]);
+}
+
+/** Reads everything back: nothing acknowledged is missing, nothing that failed is there, every key has an order. */
+export async function expectKept(load: Load): Promise<void> {
+  const { lost, risen, violation } = await load.verdict();
+  expect({ lost, risen, violation }, `seed ${SEED}`).toEqual({ lost: [], risen: [], violation: undefined });
+}
+
+/** Every operation was acknowledged: none failed, none is in doubt. */
+export function expectAllServed({ failed, unknown, errors }: LoadReport): void {
+  expect({ failed, unknown }, `seed ${SEED}: ${JSON.stringify([...errors])}`).toEqual({ failed: 0, unknown: 0 });
+}
