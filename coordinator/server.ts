@@ -27,11 +27,19 @@ export interface ServerOptions {
   readonly notice: (text: string) => void;
 }
 
+/** A client inside this process: it speaks the coordinator protocol without a socket. */
+export interface LocalClient {
+  /** A request as it would be on a line, with its `id`. False where this coordinator does not run (any more). */
+  send(message: Readonly<Record<string, unknown>>): boolean;
+  /** Nobody waits for its answers any more. */
+  close(): void;
+}
+
 export class CoordinatorServer {
   readonly #options: ServerOptions;
   #core: Coordinator | undefined;
   #listener: Listener | undefined;
-  readonly #clients = new Map<number, NdjsonConnection>();
+  readonly #clients = new Map<number, { send(message: object): void }>();
   readonly #dialers = new Map<string, Record<Channel, Dialer>>();
   #numbers = 0;
   #events: CoordinatorEvent[] = [];
@@ -87,6 +95,21 @@ export class CoordinatorServer {
     for (const effect of effects) this.#carryOut(effect);
     for (const address of this.#dialers.keys()) this.#hangUp(address);
     await this.#listener?.close();
+  }
+
+  /** @param answered Called with every answer, which belongs to the coordinator: read it, do not change it. */
+  local(answered: (message: Readonly<Record<string, unknown>>) => void): LocalClient {
+    const client = ++this.#numbers;
+    this.#clients.set(client, { send: (message) => answered(message as Readonly<Record<string, unknown>>) });
+    return {
+      send: (message) => {
+        if (this.#core) this.#happened({ type: "lines", client, lines: [message] });
+        return this.#core !== undefined;
+      },
+      close: () => {
+        if (this.#clients.delete(client)) this.#happened({ type: "clientGone", client });
+      },
+    };
   }
 
   #client(connection: NdjsonConnection): ConnectionHandlers {
