@@ -33,10 +33,14 @@ export class Peer {
   refusedBecause: string | undefined;
   eventLoopDelayMs: number | undefined;
 
-  constructor(member: Member, link: Link) {
+  /** When this leader began to look after it. */
+  readonly #since: number;
+
+  constructor(member: Member, link: Link, now: number) {
     this.id = member.id;
     this.member = member;
     this.link = link;
+    this.#since = now;
   }
 
   /** Whether data operations reach it now. */
@@ -44,9 +48,10 @@ export class Peer {
     return this.link.up;
   }
 
-  /** Whether it answers, or did until a moment ago. */
+  /** Whether it answers, or did until a moment ago, or is being greeted for the first time. */
   hopeful(now: number): boolean {
-    return this.up || (this.refusedBecause === undefined && now - this.link.changedAt < GONE_MS);
+    const waitingMs = now - Math.max(this.link.changedAt, this.#since);
+    return this.up || (this.refusedBecause === undefined && waitingMs < GONE_MS);
   }
 
   state(now: number): NodeState {
@@ -99,7 +104,7 @@ export class Peers {
         known.member = member;
         continue;
       }
-      const peer = new Peer(member, links.to(member.address));
+      const peer = new Peer(member, links.to(member.address), links.timers.now);
       this.#peers.set(member.id, peer);
       if (peer.link.isUp("control") && peer.link.isUp("data")) run(this.#greet(peer));
     }
