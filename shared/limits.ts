@@ -1,7 +1,14 @@
 // Every bound of the system, with its unit, in one place; asserted against each other at the end.
 import { assert } from "./assert.ts";
 
-export const SLOTS = 4096;
+/** Pieces of the key space; a property of the data format. */
+export let SLOTS = 4096;
+
+/** For the simulator alone: with fewer slots a run is cheaper, and keys share slots more often. To be called before any core is made. */
+export function simulateSlots(count: number): void {
+  SLOTS = count;
+}
+
 export const KEY_BYTES_MAX = 1024;
 export const VALUE_BYTES_MAX_DEFAULT = 1024 * 1024;
 export const VALUE_BYTES_MAX_CEILING = 4 * 1024 * 1024;
@@ -61,6 +68,8 @@ export const TOPOLOGY_OPERATIONS_MAX = 16;
 
 export const SCAN_LIMIT_DEFAULT = 100;
 export const SCAN_LIMIT_MAX = 1_000;
+/** Pages of scans that a coordinator makes at a time, beyond which it answers OVERLOADED. */
+export const SCANS_MAX = 64;
 /** Entries and bytes of one page that a node lists or pulls. */
 export const PAGE_KEYS_MAX = 1_000;
 export const PAGE_BYTES = 192 * 1024;

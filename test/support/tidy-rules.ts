@@ -15,8 +15,8 @@ const LINES_MAX = 400;
 const PURE = [
   /^shared\/(?!(?:io|client|bootstrap)\/)/,
   /^storage-node\/(?:core\/|engine\/(?:engine|control-state)\.ts$)/,
-  /^coordinator\/(?:ring|cluster|links|election|sequencer|rebalance|repair)\//,
-  /^coordinator\/(?:coordinator|leader|requests|views\/views)\.ts$/,
+  /^coordinator\/(?:ring|cluster|links|election|sequencer|rebalance|repair|views)\//,
+  /^coordinator\/(?:coordinator|leader|metrics|(?:data-|topology-)?requests)\.ts$/,
   /^coordinator\/shell\/(?!io\/)/,
 ];
 
