@@ -196,7 +196,8 @@ export class Flight implements Swept, Sending {
   sweep(now: number): boolean {
     if (!this.#drive) return this.#sweepWaiting(now);
     const drive = this.#drive;
-    drive.resend(now);
+    // Given up, it is in doubt at the members it was meant for: what is sent later could reach another membership.
+    if (this.#holdsLock || drive.installed) drive.resend(now);
     if (this.#acknowledgedAt !== undefined && now >= this.#acknowledgedAt + REPORT_WAIT_MS) this.#report();
     for (const write of this.#writes) if (now >= write.operation.deadline) this.#expire(write);
     if (now >= this.#deadline && !drive.installed && this.#holdsLock) this.giveUp();

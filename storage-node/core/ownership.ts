@@ -65,7 +65,8 @@ export function install(control: Control, op: InstallOp): Settled<SlotsResult> {
     if (compare(op.stamp, control.floor(slot)) < 0) return "STALE_SLOT";
     if (state.role === "member") return raises(control, slot, op.stamp) ? "done" : "nothing";
     if (state.role === "incoming") return equal(state.since, op.committed) && state.copied ? "done" : "NOT_OWNER";
-    return op.first === true && isZero(state.stamp) ? "done" : "NOT_OWNER";
+    // Nothing was ever stored in a slot that never had a role, whatever stamps it has seen.
+    return op.first === true && isZero(state.since) ? "done" : "NOT_OWNER";
   };
   return settle(control, op.slots, judge, (slots) => [
     { type: "role", slots, role: "member", stamp: op.stamp, wipe: false },

@@ -25,7 +25,7 @@ export interface CoordinatorHost {
   /** Rules switched off. */
   readonly without: ReadonlySet<string>;
   /** Told of every change of role. */
-  readonly role: (coordinator: SimulatedCoordinator, role: CoordinatorRole, detail: string) => void;
+  readonly role: (coordinator: SimulatedCoordinator, role: CoordinatorRole) => void;
   readonly notice: (coordinator: SimulatedCoordinator, text: string) => void;
 }
 
@@ -127,7 +127,7 @@ export class SimulatedCoordinator {
         this.clusterFile = effect.file;
         return;
       case "role":
-        return this.#host.role(this, effect.role, effect.detail);
+        return this.#host.role(this, effect.role);
       case "notice":
         return this.#host.notice(this, effect.text);
     }

@@ -106,16 +106,19 @@ export class World {
       network: this.network,
       random: this.random,
       without: this.#options.without ?? new Set(),
-      role: (coordinator, role, detail) => {
-        this.trace(`coordinator ${coordinator.process.name}: ${role} (${detail})`);
-        if (role === "leader") this.#leads(coordinator, Number(/\d+/.exec(detail)?.[0]));
+      role: (coordinator, role) => {
+        const { core, process } = coordinator;
+        this.trace(`coordinator ${process.name}: ${role}${core?.epoch === undefined ? "" : ` of epoch ${core.epoch}`}`);
+        if (role === "leader") this.#leads(coordinator);
       },
       notice: (coordinator, text) => this.trace(`coordinator ${coordinator.process.name}: ${text}`),
     };
   }
 
   /** No two owners share an epoch. */
-  #leads({ owner, process }: SimulatedCoordinator, epoch: number): void {
+  #leads({ owner, process, core }: SimulatedCoordinator): void {
+    const epoch = core?.epoch;
+    if (epoch === undefined) return;
     const known = this.epochs.get(epoch);
     if (known !== undefined && known !== owner)
       throw new Error(`C1: ${process.name} leads epoch ${epoch}, as another owner did`);

@@ -1,0 +1,162 @@
+// Faults of a run: drawn one after the other while it lasts, each undone after a while, all of them undone at its end.
+import { between, chance, pick } from "./random.ts";
+import type { Fault, Scenario } from "./scenario.ts";
+import type { World } from "./world.ts";
+
+const COORDINATORS = ["127.0.0.1:7401", "127.0.0.1:7402"] as const;
+/** How long the cluster may be without a leader before somebody starts a coordinator again. */
+const LEADERLESS_MS = 3_000;
+
+export class Faults {
+  readonly #world: World;
+  readonly #scenario: Scenario;
+  #on = false;
+  #leaderlessSince: number | undefined;
+
+  constructor(world: World, scenario: Scenario) {
+    this.#world = world;
+    this.#scenario = scenario;
+  }
+
+  begin(): void {
+    const { network, disks } = this.#world;
+    const { breakage, lateness, delayMsMax, syncMsMax } = this.#scenario;
+    this.#on = true;
+    Object.assign(network.faults, { breakage, lateness, delayMsMax });
+    disks.syncMsMax = syncMsMax;
+    this.#later();
+    this.#watch();
+  }
+
+  /** Undoes everything. */
+  end(): void {
+    const world = this.#world;
+    this.#on = false;
+    Object.assign(world.network.faults, { breakage: 0, delayMsMax: 2 });
+    world.disks.syncMsMax = 2;
+    world.network.heal();
+    for (const [address, node] of world.nodes) {
+      node.disk.full = false;
+      if (!node.process.up) world.startNode(address);
+      else node.process.resume();
+    }
+    for (const { process } of world.coordinators.values()) if (process.up) process.resume();
+  }
+
+  #later(): void {
+    const { faultEveryMs, faults } = this.#scenario;
+    if (faultEveryMs === 0 || faults.length === 0) return;
+    this.#world.timers.after(this.#world.random() * 2 * faultEveryMs, () => {
+      if (!this.#on) return;
+      const fault = pick(this.#world.random, faults);
+      if (fault) this.#strike(fault);
+      this.#later();
+    });
+  }
+
+  #strike(fault: Fault): void {
+    const world = this.#world;
+    const { random, network } = world;
+    const address = pick(random, [...world.nodes.keys()]) ?? "";
+    const node = world.nodes.get(address);
+    switch (fault) {
+      case "crash node":
+        return this.#crashNode(address);
+      case "pause node":
+        world.trace(`node ${address} is paused`);
+        node?.process.pause();
+        return this.#undo(between(random, 50, 5_000), () => node?.process.resume());
+      case "crash coordinator":
+        return this.#crashCoordinator();
+      case "rival coordinator":
+        return this.#rival();
+      case "partition":
+      case "one-way partition":
+        return this.#partition(address, fault === "partition");
+      case "break connections":
+        world.trace(`connections of ${address} break`);
+        return node && network.breakAll(node.process);
+      case "disk full":
+        if (!node) return;
+        world.trace(`disk of ${address} is full`);
+        node.disk.full = true;
+        return this.#undo(between(random, 50, 3_000), () => {
+          node.disk.full = false;
+        });
+      case "slow disks":
+        world.disks.syncMsMax = 300;
+        return this.#undo(between(random, 50, 1_000), () => {
+          world.disks.syncMsMax = this.#scenario.syncMsMax;
+        });
+    }
+  }
+
+  #undo(delayMs: number, undo: () => void): void {
+    this.#world.timers.after(delayMs, () => {
+      if (this.#on) undo();
+    });
+  }
+
+  #crashNode(address: string): void {
+    const world = this.#world;
+    if (world.nodes.get(address)?.process.up !== true) return;
+    world.crashNode(address);
+    const downMs = chance(world.random, 0.5) ? between(world.random, 10, 300) : between(world.random, 300, 8_000);
+    this.#undo(downMs, () => {
+      if (world.nodes.get(address)?.process.up === false) world.startNode(address);
+    });
+  }
+
+  #crashCoordinator(): void {
+    const world = this.#world;
+    const { leader } = world;
+    if (!leader) return;
+    world.crashCoordinator(leader.process.name);
+    this.#undo(between(world.random, 1, 1_000), () => {
+      if (!leader.process.up) world.startCoordinator(leader.process.name);
+    });
+  }
+
+  /** The leader stops for a while, another coordinator takes over, then the leader goes on: a zombie. */
+  #rival(): void {
+    const world = this.#world;
+    const { leader } = world;
+    if (!leader) return;
+    const other = COORDINATORS.find((address) => address !== leader.process.name) ?? COORDINATORS[0];
+    world.trace(`coordinator ${leader.process.name} is paused`);
+    leader.process.pause();
+    world.crashCoordinator(other);
+    world.startCoordinator(other);
+    this.#undo(between(world.random, 10, 6_000), () => {
+      world.trace(`coordinator ${leader.process.name} goes on`);
+      leader.process.resume();
+    });
+  }
+
+  #partition(address: string, both: boolean): void {
+    const world = this.#world;
+    const from = pick(world.random, [...world.nodes.keys(), ...COORDINATORS]) ?? "";
+    const [a, b] = chance(world.random, 0.5) ? [from, address] : [address, from];
+    world.trace(`nothing passes from ${a} to ${b}${both ? " and back" : ""}`);
+    world.network.block(a, b);
+    if (both) world.network.block(b, a);
+    this.#undo(between(world.random, 50, 4_000), () => world.network.heal());
+  }
+
+  /** An operator who starts a coordinator again when nobody leads. */
+  #watch(): void {
+    const world = this.#world;
+    const { now } = world.timers;
+    world.timers.after(200, () => this.#watch());
+    if (world.leader) {
+      this.#leaderlessSince = undefined;
+      return;
+    }
+    this.#leaderlessSince ??= now;
+    if (now - this.#leaderlessSince < LEADERLESS_MS) return;
+    this.#leaderlessSince = undefined;
+    const [first] = COORDINATORS;
+    world.crashCoordinator(first);
+    world.startCoordinator(first);
+  }
+}

@@ -1,0 +1,83 @@
+// `npm run simulate`: runs seeds and reports. Exit status 0 when none violated anything, 1 when one did, 2 for wrong arguments.
+import { Command } from "commander";
+import { runSeed, type RunResult } from "./run.ts";
+
+/** Events of a trace that are shown with a violation. */
+const TRACE_SHOWN = 40;
+
+interface Flags {
+  readonly seeds: string;
+  readonly from: string;
+  readonly seed?: string;
+  readonly trace?: boolean;
+  readonly json?: boolean;
+  readonly without: string[];
+}
+
+/** @param argv Arguments of the process. */
+export function main(argv: readonly string[]): void {
+  const program = new Command("simulate")
+    .description("Runs whole clusters on a virtual clock, network and disk, and judges what their clients saw.")
+    .option("--seeds <count>", "how many seeds", "300")
+    .option("--from <seed>", "the first seed", "1")
+    .option("--seed <seed>", "only this one")
+    .option("--trace", "with --seed: everything that happened")
+    .option("--without <rule>", "switch a rule off (repeatable)", (rule: string, all: string[]) => [...all, rule], [])
+    .option("--json", "one JSON object a seed")
+    .addHelpText("after", "\nExamples:\n  npm run simulate -- --seeds 2000\n  npm run simulate -- --seed 4711 --trace")
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  program.parse([...argv], { from: "user" });
+  const flags = program.opts<Flags>();
+  const without = new Set(flags.without);
+  process.exitCode = flags.seed === undefined ? many(flags, without) : one(Number(flags.seed), flags, without);
+}
+
+function one(seed: number, flags: Flags, without: ReadonlySet<string>): number {
+  const say = (text: string): void => void process.stdout.write(`${text}\n`);
+  const result = runSeed(seed, { without, ...(flags.trace === true && { trace: say }) });
+  say(flags.json === true ? JSON.stringify(result) : described(result));
+  return result.violation === undefined ? 0 : 1;
+}
+
+function many(flags: Flags, without: ReadonlySet<string>): number {
+  const from = Number(flags.from);
+  const count = Number(flags.seeds);
+  const startedAt = process.hrtime.bigint();
+  const totals = { operations: 0, acknowledged: 0, unknown: 0, changes: 0 };
+  for (let seed = from; seed < from + count; seed++) {
+    const result = runSeed(seed, { without });
+    totals.operations += result.operations;
+    totals.acknowledged += result.acknowledged;
+    totals.unknown += result.unknown;
+    totals.changes += result.changes;
+    if (flags.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
+    if (result.violation !== undefined) {
+      if (flags.json !== true) report(result, without);
+      return 1;
+    }
+  }
+  const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9;
+  const { operations, acknowledged, unknown, changes } = totals;
+  process.stderr.write(
+    `${count} seeds from ${from}: no violation; ${operations} operations (${acknowledged} acknowledged, ${unknown} unknown), ` +
+      `${changes} topology changes, ${seconds.toFixed(1)} s\n`,
+  );
+  return 0;
+}
+
+function report(result: RunResult, without: ReadonlySet<string>): void {
+  const lines: string[] = [];
+  runSeed(result.seed, { without, trace: (text) => void lines.push(text) });
+  const rules = [...without].map((rule) => ` --without ${rule}`).join("");
+  process.stdout.write(
+    `${lines.slice(-TRACE_SHOWN).join("\n")}\n\n${described(result)}\n` +
+      `replay: npm run simulate -- --seed ${result.seed} --trace${rules}\n`,
+  );
+}
+
+function described({ seed, violation, operations, acknowledged, unknown, changes, epochs }: RunResult): string {
+  const figures = `${operations} operations, ${acknowledged} acknowledged, ${unknown} unknown, ${changes} changes, ${epochs} epochs`;
+  return violation === undefined
+    ? `seed ${seed}: no violation (${figures})`
+    : `seed ${seed}: VIOLATION (${figures})\n${violation}`;
+}

@@ -1,0 +1,64 @@
+// Scenario: what one seed means. Each seed draws the size of its cluster, which kinds of faults are on (swarm testing: a run with few kinds
+// of faults goes deeper than one with all of them), how clients behave, and which topology changes happen meanwhile.
+import { between, chance, pick, type Random } from "./random.ts";
+import type { ClientPlan } from "./clients.ts";
+
+export interface Scenario {
+  readonly slots: number;
+  readonly nodes: number;
+  /** Copies asked for; there may be fewer nodes. */
+  readonly copies: number;
+  readonly clients: ClientPlan;
+  /** Topology changes, one after the other. */
+  readonly changes: number;
+  /** Chance that a change is cancelled while it runs. */
+  readonly cancels: number;
+  /** Mean time between two faults, ms; 0: none. */
+  readonly faultEveryMs: number;
+  readonly faults: readonly Fault[];
+  readonly breakage: number;
+  readonly lateness: number;
+  readonly delayMsMax: number;
+  readonly syncMsMax: number;
+}
+
+export const FAULTS = [
+  "crash node",
+  "pause node",
+  "crash coordinator",
+  "rival coordinator",
+  "partition",
+  "one-way partition",
+  "break connections",
+  "disk full",
+  "slow disks",
+] as const;
+export type Fault = (typeof FAULTS)[number];
+
+/** Names that hash to slots of their own; which slots does not matter. */
+const KEYS = ["apple", "pear", "plum", "fig", "quince"];
+
+export function scenarioOf(random: Random): Scenario {
+  const nodes = between(random, 1, 5);
+  return {
+    slots: pick(random, [4, 16, 64]),
+    nodes,
+    copies: chance(random, 0.6) ? 3 : between(random, 1, 5),
+    clients: {
+      clients: between(random, 2, 5),
+      operations: between(random, 10, 40),
+      keys: KEYS.slice(0, between(random, 1, KEYS.length)),
+      pauseMsMax: pick(random, [5, 50, 300]),
+      levelAll: chance(random, 0.3) ? 0.2 : 0,
+      levelOne: 0,
+    },
+    changes: chance(random, 0.8) ? between(random, 1, 4) : 0,
+    cancels: chance(random, 0.3) ? 0.3 : 0,
+    faultEveryMs: chance(random, 0.9) ? pick(random, [150, 500, 1_500]) : 0,
+    faults: FAULTS.filter(() => chance(random, 0.45)),
+    breakage: chance(random, 0.4) ? pick(random, [0.002, 0.01, 0.03]) : 0,
+    lateness: chance(random, 0.6) ? 0.7 : 0,
+    delayMsMax: pick(random, [1, 3, 20, 80]),
+    syncMsMax: pick(random, [1, 3, 30]),
+  };
+}
