@@ -1,6 +1,7 @@
 // What every test of a cluster of real processes does around its scenario: load with a seed, the verdict at the end, and
 // an end to all of it whatever happened.
 import { expect } from "vitest";
+import { connect, type KvClient } from "../../shared/client/connect.ts";
 import { closeClusters, type ClusterProcess } from "./cluster-process.ts";
 import { Load, type LoadOptions, type LoadReport } from "./load.ts";
 
@@ -30,4 +31,36 @@ export async function expectKept(load: Load): Promise<void> {
 /** Every operation was acknowledged: none failed, none is in doubt. */
 export function expectAllServed({ failed, unknown, errors }: LoadReport): void {
   expect({ failed, unknown }, `seed ${SEED}: ${JSON.stringify([...errors])}`).toEqual({ failed: 0, unknown: 0 });
+}
+
+const FILL_AT_A_TIME = 1_000;
+const filledKey = (index: number): string => `filled:${index}`;
+const filledValue = (index: number): string => `${"x".repeat(100)} ${index}`;
+
+/** Writes so many keys of 100 bytes, pipelined. */
+export async function fill(cluster: ClusterProcess, count: number): Promise<void> {
+  await inPages(cluster, count, async (kv, index) => void (await kv.put(filledKey(index), filledValue(index))));
+}
+
+/** Every key of `fill` is there, to the letter. */
+export async function expectFilled(cluster: ClusterProcess, count: number): Promise<void> {
+  const wrong: string[] = [];
+  await inPages(cluster, count, async (kv, index) => {
+    const entry = await kv.get(filledKey(index));
+    if (entry?.text() !== filledValue(index)) wrong.push(filledKey(index));
+  });
+  expect(wrong).toEqual([]);
+}
+
+async function inPages(
+  cluster: ClusterProcess,
+  count: number,
+  each: (kv: KvClient, index: number) => Promise<void>,
+): Promise<void> {
+  const kv = await connect(cluster.address, { timeoutMs: 10_000 });
+  for (let from = 0; from < count; from += FILL_AT_A_TIME) {
+    const size = Math.min(FILL_AT_A_TIME, count - from);
+    await Promise.all(Array.from({ length: size }, (_, offset) => each(kv, from + offset)));
+  }
+  await kv.close();
 }
