@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect, KvError, type KvClient } from "../../shared/client/connect.ts";
 import { type Answer, HistoryRecorder, type Operation, type OperationHandle } from "../simulation/history.ts";
 import { checkHistory } from "../simulation/linearizability.ts";
+import { seededRandom } from "./engine-random.ts";
 
 export interface LoadOptions {
   /** Coordinators or nodes to find the cluster by. */
@@ -22,6 +23,7 @@ export interface LoadOptions {
   readonly timeoutMs?: number;
   /** Keys contended for at a time. Default 16. */
   readonly keys?: number;
+  /** Of what is asked: that replays; when it happens does not. */
   readonly seed: number;
 }
 
@@ -53,17 +55,6 @@ const OPERATIONS_PER_KEY = 60;
 const READ_BACK_AT_A_TIME = 256;
 /** A history of two minutes of load. */
 const OPERATIONS_MAX = 2_000_000;
-
-/** A small seeded generator: what is asked for replays from its seed, though when it happens does not. */
-function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 interface HotKey {
   readonly name: string;
@@ -100,7 +91,7 @@ export class Load {
 
   private constructor(options: LoadOptions) {
     this.#options = options;
-    this.#random = randomFrom(options.seed);
+    this.#random = seededRandom(options.seed);
     for (let index = 0; index < (options.keys ?? 16); index++) this.#hot.push(this.#freshKey());
   }
 
