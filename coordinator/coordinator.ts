@@ -20,6 +20,7 @@ import { Voters } from "./election/voters.ts";
 import { greetNewcomer, Leader, takenByOther } from "./leader.ts";
 import type { Answer, Channel } from "./links/link.ts";
 import { Links, type LinkEffect } from "./links/links.ts";
+import type { Metrics } from "./metrics.ts";
 import { Requests } from "./requests.ts";
 import type { ClientNumber } from "./sequencer/operation.ts";
 
@@ -112,14 +113,19 @@ export class Coordinator {
       send: (client, message) => void this.#effects.push({ type: "answer", client, message }),
       notLeading: () => this.#notLeading(),
       hello: () => this.#hello(),
-      voter: () => this.#voters.local,
-      valueBytesMax: options.valueBytesMax,
+      links: this.#links,
+      voters: this.#voters,
       firstNode: (change) => this.#mint(change),
     });
   }
 
   get role(): CoordinatorRole {
     return this.#role;
+  }
+
+  /** What was answered, how often and how fast. */
+  get metrics(): Metrics {
+    return this.#requests.metrics;
   }
 
   /** When `handle({type: "tick"})` is wanted next, by the same clock. */

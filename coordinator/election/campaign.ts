@@ -89,7 +89,8 @@ function learn(
   if (answer["status"] !== "ok" || answer["cluster"] !== candidate.cluster) return;
   const found = answer as unknown as InspectResult;
   known.epoch = Math.max(known.epoch, found.promised, found.fence);
-  if (typeof found.node === "string" && address !== undefined) candidate.voters.found(found.node, address);
+  const seat = found.node ?? found.voter;
+  if (typeof seat === "string" && address !== undefined) candidate.voters.found(seat, address);
   if (found.voter !== null) answered.add(found.voter);
   adopt(known, found.ballot, found.state);
 }

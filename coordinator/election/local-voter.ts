@@ -23,7 +23,9 @@ export class LocalVoter {
   #record: VoterRecord | undefined;
   readonly #persist: (file: LocalVoterFile, token: number) => void;
   #tokens = 0;
-  readonly #unsaved = new Map<number, () => void>();
+  readonly #unsaved = new Map<number, Future<void>>();
+  /** The latest save; those before it are done when it is. */
+  #saved = new Future<void>();
 
   /** @param persist Writes the file durably and reports the token to `persisted`, in order. */
   constructor(seat: string, file: LocalVoterFile | undefined, persist: (file: LocalVoterFile, token: number) => void) {
@@ -31,6 +33,7 @@ export class LocalVoter {
     this.#cluster = file?.cluster;
     this.#record = file?.record;
     this.#persist = persist;
+    this.#saved.resolve();
   }
 
   prepare(request: Omit<PrepareRequest, "id" | "op">): Future<Answer> {
@@ -41,11 +44,17 @@ export class LocalVoter {
     return this.#vote(request, () => accept(this.#record, request));
   }
 
+  /** What another coordinator may be told: durable by then. */
+  inspection(): Future<Answer> {
+    return this.#whenSaved(this.inspect());
+  }
+
   inspect(): Answer {
     const record = this.#record;
     return {
       status: "ok",
       cluster: this.#cluster ?? null,
+      node: null,
       voter: record ? this.seat : null,
       fence: 0,
       promised: record?.promised ?? 0,
@@ -55,34 +64,39 @@ export class LocalVoter {
   }
 
   persisted(token: number): void {
-    this.#unsaved.get(token)?.();
+    this.#unsaved.get(token)?.resolve();
     this.#unsaved.delete(token);
   }
 
   #vote(request: { readonly cluster: ClusterId; readonly voter: string }, decide: () => VoterDecision): Future<Answer> {
-    const future = new Future<Answer>();
     try {
       if (request.voter !== this.seat) throw new KvError("WRONG_NODE", "this is another coordinator's record");
       if (this.#cluster !== undefined && this.#cluster !== request.cluster) {
         throw new KvError("WRONG_NODE", "this record belongs to another cluster");
       }
       const { changes, answer } = decide();
-      const body = { status: "ok", fence: 0, ...answer };
-      if (changes.length === 0) future.resolve(body);
-      else this.#save(request.cluster, changes.reduce(applyVoterChange, this.#record), () => future.resolve(body));
+      if (changes.length > 0) this.#save(request.cluster, changes.reduce(applyVoterChange, this.#record));
+      return this.#whenSaved({ status: "ok", fence: 0, ...answer });
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
-      future.resolve({ ...failure(error.code, error.message), ...error.details });
+      return this.#whenSaved({ ...failure(error.code, error.message), ...error.details });
     }
-    return future;
   }
 
-  #save(cluster: ClusterId, record: VoterRecord | undefined, done: () => void): void {
+  /** Whatever is told rests on the record, a refusal and a repetition too: it waits until that is durable. */
+  #whenSaved(answer: Answer): Future<Answer> {
+    const told = new Future<Answer>();
+    this.#saved.whenDone(() => told.resolve(answer));
+    return told;
+  }
+
+  #save(cluster: ClusterId, record: VoterRecord | undefined): void {
     if (!record) return;
     this.#cluster = cluster;
     this.#record = record;
     const token = ++this.#tokens;
-    this.#unsaved.set(token, done);
+    this.#saved = new Future();
+    this.#unsaved.set(token, this.#saved);
     this.#persist({ format: 1, seat: this.seat, cluster, record }, token);
   }
 }

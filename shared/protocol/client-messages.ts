@@ -316,7 +316,9 @@ export interface OperationMetrics {
 export interface MetricsAnswer {
   readonly id: number;
   readonly status: "ok";
+  /** Since this process began, whoever it led. */
   readonly operations: readonly OperationMetrics[];
+  readonly epoch: number;
   readonly inFlight: number;
   readonly queued: number;
   readonly shed: number;

@@ -1,4 +1,5 @@
-// Border of the coordinator: an untrusted line becomes a CoordinatorRequest, or a KvError that says what was wrong with it.
+// Border of the coordinator: an untrusted line becomes a CoordinatorRequest, or a vote asked of the record that it
+// may keep (V5), or a KvError that says what was wrong with it.
 import { KvError } from "../errors.ts";
 import { BATCH_OPS_MAX, DEADLINE_MS_MAX, EPOCH_MAX, REPLICAS_MAX, SCAN_LIMIT_MAX, WEIGHT_MAX } from "../limits.ts";
 import {
@@ -13,13 +14,14 @@ import {
 } from "./client-messages.ts";
 import * as field from "./fields.ts";
 import type { Fields } from "./fields.ts";
-import { operationId, versions } from "./parse-node-request.ts";
+import type { VoterRequest } from "./node-messages.ts";
+import { operationId, parseVoterRequest, versions } from "./parse-node-request.ts";
 
 /**
  * @param bytesMax Largest value taken.
  * @throws KvError BAD_REQUEST, TOO_LARGE
  */
-export function parseCoordinatorRequest(message: Fields, bytesMax: number): CoordinatorRequest {
+export function parseCoordinatorRequest(message: Fields, bytesMax: number): CoordinatorRequest | VoterRequest {
   const id = field.integer(message, "id", 0, Number.MAX_SAFE_INTEGER);
   const op = field.text(message, "op", 64);
   switch (op) {
@@ -73,6 +75,10 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
         address: field.address(message, "address"),
         ...given("weight", bounded(message, "weight", 1, WEIGHT_MAX)),
       };
+    case "inspect":
+    case "prepare":
+    case "accept":
+      return parseVoterRequest(op, message);
     default:
       throw new KvError(
         "BAD_REQUEST",

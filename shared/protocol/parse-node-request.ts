@@ -5,7 +5,7 @@ import { BATCH_OPS_MAX, EPOCH_MAX, NODES_MAX, OPERATION_ID_CHARS_MAX, PAGE_KEYS_
 import { isWireValue } from "../record.ts";
 import * as field from "./fields.ts";
 import type { Fields } from "./fields.ts";
-import type { Cursor, DataOp, ListOp, NodeRequest, PullOp, SlotsOp, WriteOp } from "./node-messages.ts";
+import type { Cursor, DataOp, ListOp, NodeRequest, PullOp, SlotsOp, VoterRequest, WriteOp } from "./node-messages.ts";
 
 /** Longest accepted state, as JSON text: 600 nodes and sixteen copies of 4096 slots. */
 const STATE_CHARS_MAX = 400 * 1024 + NODES_MAX * 400;
@@ -59,26 +59,9 @@ export function parseNodeRequest(message: Fields): NodeRequest {
         epoch: field.integer(message, "epoch", 1, EPOCH_MAX),
       };
     case "prepare":
-      return {
-        id,
-        op,
-        cluster: uuid(message, "cluster") as ClusterId,
-        voter: field.text(message, "voter", 64),
-        epoch: field.integer(message, "epoch", 1, EPOCH_MAX),
-        owner: uuid(message, "owner") as OwnerId,
-      };
     case "accept":
-      return {
-        id,
-        op,
-        cluster: uuid(message, "cluster") as ClusterId,
-        voter: field.text(message, "voter", 64),
-        ballot: field.pair(message["ballot"], "ballot"),
-        owner: uuid(message, "owner") as OwnerId,
-        state: field.text(message, "state", STATE_CHARS_MAX),
-        seat: field.flag(message, "seat"),
-      };
     case "inspect":
+      return parseVoterRequest(op, message);
     case "ping":
     case "stats":
       return { id, op };
@@ -107,6 +90,29 @@ export function parseNodeRequest(message: Fields): NodeRequest {
         `op: unknown operation "${op.slice(0, 32)}"; a node knows ping, stats, read, hello, batch`,
       );
   }
+}
+
+/**
+ * A vote, asked of a node or of a coordinator.
+ * @throws KvError BAD_REQUEST
+ */
+export function parseVoterRequest(op: VoterRequest["op"], message: Fields): VoterRequest {
+  const id = field.integer(message, "id", 0, Number.MAX_SAFE_INTEGER);
+  if (op === "inspect") return { id, op };
+  const addressed = {
+    id,
+    cluster: uuid(message, "cluster") as ClusterId,
+    voter: field.text(message, "voter", 64),
+    owner: uuid(message, "owner") as OwnerId,
+  };
+  if (op === "prepare") return { ...addressed, op, epoch: field.integer(message, "epoch", 1, EPOCH_MAX) };
+  return {
+    ...addressed,
+    op,
+    ballot: field.pair(message["ballot"], "ballot"),
+    state: field.text(message, "state", STATE_CHARS_MAX),
+    seat: field.flag(message, "seat"),
+  };
 }
 
 /** @throws KvError BAD_REQUEST, TOO_LARGE naming the operation's position */

@@ -151,7 +151,7 @@ export class FakeCluster {
       case "ops":
         return { ...ok, operations: this.operations };
       case "metrics":
-        return { ...ok, operations: [], inFlight: 0, queued: 0, shed: 0, inDoubt: 0, fixes: 0 };
+        return { ...ok, operations: [], epoch: 1, inFlight: 0, queued: 0, shed: 0, inDoubt: 0, fixes: 0 };
       case "where":
         return { ...ok, key: message.key, slot: 17, replicas: [] };
       case "plan":

@@ -1,0 +1,120 @@
+// Data requests: from a parsed put, get or delete to its answer. The sequencer decides; this file fills in defaults, turns outcomes into
+// answers, and counts them. It is on the path of every operation.
+import { KvError } from "../shared/errors.ts";
+import { DEADLINE_MS_DEFAULT } from "../shared/limits.ts";
+import type { DataRequest, DeleteRequest, GetRequest, PutRequest } from "../shared/protocol/client-messages.ts";
+import { slotOf } from "../shared/slot.ts";
+import type { Timers } from "../shared/timers.ts";
+import { format, parsePair } from "../shared/version.ts";
+import type { Leader } from "./leader.ts";
+import type { MeasuredOutcome, Metrics } from "./metrics.ts";
+import type { ClientNumber, ReadOperation, ReadOutcome, WriteOperation, WriteOutcome } from "./sequencer/operation.ts";
+
+/** How a request is answered. */
+export interface Replies {
+  readonly answer: (client: ClientNumber, id: number, body: object) => void;
+  readonly refuse: (client: ClientNumber, id: number, error: KvError) => void;
+}
+
+export interface DataRequestsHost extends Replies {
+  readonly timers: Timers;
+  readonly metrics: Metrics;
+  /** @throws KvError where this coordinator does not lead */
+  readonly leader: () => Leader;
+}
+
+export class DataRequests {
+  readonly #host: DataRequestsHost;
+
+  constructor(host: DataRequestsHost) {
+    this.#host = host;
+  }
+
+  handle(client: ClientNumber, request: DataRequest): void {
+    try {
+      const leader = this.#host.leader();
+      if (request.op === "get") this.#get(leader, client, request);
+      else this.#write(leader, client, request);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      this.#host.refuse(client, request.id, error);
+    }
+  }
+
+  #get(leader: Leader, client: ClientNumber, { id, key, consistency, timeoutMs }: GetRequest): void {
+    const { now } = this.#host.timers;
+    const operation: ReadOperation = {
+      type: "read",
+      client,
+      key,
+      slot: slotOf(key, leader.state.seed),
+      level: consistency ?? "quorum",
+      startedAt: now,
+      deadline: now + (timeoutMs ?? DEADLINE_MS_DEFAULT),
+    };
+    leader.sequencer.read(operation, (outcome) => this.#readDone(id, operation, outcome));
+  }
+
+  #readDone(id: number, operation: ReadOperation, outcome: ReadOutcome): void {
+    const { client, key } = operation;
+    this.#count("get", operation, outcome);
+    if (outcome.type === "error") return this.#host.refuse(client, id, outcome.error);
+    const { value, origin, stale } = outcome;
+    if (value === null) return this.#host.refuse(client, id, new KvError("NOT_FOUND", `no value under "${key}"`));
+    this.#host.answer(client, id, { value, version: format(origin), ...(stale && { stale }) });
+  }
+
+  #write(leader: Leader, client: ClientNumber, request: PutRequest | DeleteRequest): void {
+    const { now } = this.#host.timers;
+    const level = request.consistency ?? "quorum";
+    const condition = conditionOf(request);
+    if (condition !== undefined && level === "one") {
+      throw new KvError("BAD_REQUEST", "consistency: a conditional write needs quorum or all");
+    }
+    const operation: WriteOperation = {
+      type: "write",
+      client,
+      key: request.key,
+      slot: slotOf(request.key, leader.state.seed),
+      value: request.op === "put" ? request.value : null,
+      level,
+      condition,
+      wantsFound: request.op === "delete" && request.report === true && level !== "one",
+      operation: request.operation ?? "",
+      firstEpoch: request.firstEpoch,
+      report: request.report === true,
+      startedAt: now,
+      deadline: now + (request.timeoutMs ?? DEADLINE_MS_DEFAULT),
+    };
+    leader.sequencer.write(operation, (outcome) => this.#writeDone(request, operation, outcome));
+  }
+
+  #writeDone({ id, op }: PutRequest | DeleteRequest, operation: WriteOperation, outcome: WriteOutcome): void {
+    const { client } = operation;
+    this.#count(op, operation, outcome);
+    if (outcome.type === "error") return this.#host.refuse(client, id, outcome.error);
+    const { version, replicas, found } = outcome;
+    this.#host.answer(client, id, {
+      version: format(version),
+      ...(replicas && { replicas }),
+      ...(found !== undefined && { found }),
+    });
+  }
+
+  #count(op: DataRequest["op"], operation: ReadOperation | WriteOperation, outcome: ReadOutcome | WriteOutcome): void {
+    const measured: MeasuredOutcome = outcome.type === "error" ? outcome.error.outcome : "ok";
+    const { startedAt, level } = operation;
+    this.#host.metrics.record(op, level, measured, { startedAt, now: this.#host.timers.now });
+  }
+}
+
+/** @throws KvError BAD_REQUEST */
+function conditionOf(request: PutRequest | DeleteRequest): WriteOperation["condition"] {
+  const ifAbsent = request.op === "put" && request.ifAbsent === true;
+  if (request.ifVersion === undefined) return ifAbsent ? "absent" : undefined;
+  if (ifAbsent) throw new KvError("BAD_REQUEST", "ifVersion, ifAbsent: give one of them");
+  const version = parsePair(request.ifVersion);
+  if (!version)
+    throw new KvError("BAD_REQUEST", `ifVersion: "${request.ifVersion}" is no version; one looks like 3.1042`);
+  return version;
+}

@@ -1,0 +1,109 @@
+import { expect, test } from "vitest";
+import { World, type Message } from "../simulation/world.ts";
+
+const address = (port: number): string => `127.0.0.1:${port}`;
+
+function cluster(seed: number, nodes: Readonly<Record<string, number>>): World {
+  const world = new World(seed);
+  for (const port of [5001, 5002, 5003, 5009]) world.addNode(address(port));
+  world.startCoordinator();
+  for (const [node, port] of Object.entries(nodes)) {
+    expect(world.ask({ op: "join", node, address: address(port) })).toMatchObject({ phase: "done", done: true });
+  }
+  for (let index = 0; index < 20; index++) world.ask({ op: "put", key: `key ${index}`, value: "v" });
+  return world;
+}
+
+/** The data directory goes to another address. */
+function move(world: World, from: number, to: number): void {
+  world.crashNode(address(from));
+  world.crashNode(address(to));
+  const [old, next] = [world.nodes.get(address(from)), world.nodes.get(address(to))];
+  if (!old || !next) throw new Error("no such node");
+  next.disk = old.disk;
+  world.startNode(address(to));
+}
+
+function membersOf(world: World): Message[] {
+  return world.ask({ op: "ring" })["members"] as Message[];
+}
+
+test("a node that joins becomes a member, the first one makes the cluster, and members keep what they are", () => {
+  const world = cluster(61, { A: 5001, B: 5002 });
+  const before = world.ask({ op: "status" });
+  expect(world.ask({ op: "join", node: "B", address: address(5002) })).toMatchObject({
+    status: "ok",
+    phase: "done",
+    done: true,
+    slotsMoved: 0,
+  });
+  expect(world.ask({ op: "status" })["ballot"]).toBe(before["ballot"]);
+  expect(membersOf(world).map(({ id }) => id)).toEqual(["A", "B"]);
+});
+
+test("a known incarnation at a new address gets its address updated, its seat too, and nothing moves", () => {
+  const world = cluster(62, { A: 5001, B: 5002, C: 5003 });
+  const before = world.ask({ op: "ring" });
+  move(world, 5002, 5009);
+  expect(world.ask({ op: "join", node: "B", address: address(5009) })).toMatchObject({ done: true, slotsMoved: 0 });
+  const after = world.ask({ op: "ring" });
+  expect(after["slots"]).toEqual(before["slots"]);
+  expect(membersOf(world).map(({ id, address: at }) => [id, at])).toEqual([
+    ["A", address(5001)],
+    ["B", address(5009)],
+    ["C", address(5003)],
+  ]);
+  expect(world.ask({ op: "status" })["voters"]).toContainEqual({ id: "B", address: address(5009), answers: true });
+  // The moved node serves: with another one dead it is needed for every quorum.
+  world.crashNode(address(5001));
+  for (let index = 0; index < 20; index++) {
+    expect(world.ask({ op: "get", key: `key ${index}` })).toMatchObject({ status: "ok" });
+  }
+});
+
+test("V5: the only voter moves, and its vote is asked for at its new address", () => {
+  const world = cluster(63, { A: 5001 });
+  move(world, 5001, 5009);
+  expect(world.ask({ op: "join", node: "A", address: address(5009) })).toMatchObject({ done: true });
+  expect(world.ask({ op: "put", key: "key 1", value: "again" })).toMatchObject({ status: "ok" });
+  world.crashCoordinator();
+  world.startCoordinator();
+  world.runUntil(() => world.coordinator?.role === "leader");
+  expect(world.ask({ op: "get", key: "key 1" })).toMatchObject({ value: "again" });
+});
+
+test("the same incarnation under another id is refused, and so are an id, an address and a cluster that are taken", () => {
+  const world = cluster(64, { A: 5001, B: 5002 });
+  const join = (node: string, port: number): Message => world.ask({ op: "join", node, address: address(port) });
+  expect(join("X", 5001)).toMatchObject({
+    code: "NODE_EXISTS",
+    message: expect.stringContaining("is node A's") as string,
+  });
+  expect(join("A", 5003)).toMatchObject({
+    code: "NODE_EXISTS",
+    message: expect.stringContaining("other data") as string,
+  });
+  world.crashNode(address(5003));
+  expect(join("C", 5003)).toMatchObject({ code: "NODE_UNREACHABLE", retryable: true });
+  // A's data at B's address: two members there would answer for each other.
+  move(world, 5001, 5002);
+  expect(join("A", 5002)).toMatchObject({
+    code: "NODE_EXISTS",
+    message: expect.stringContaining("B's address") as string,
+  });
+  expect(membersOf(world).map(({ address: at }) => at)).toEqual([address(5001), address(5002)]);
+});
+
+test("a node that asks again while it is being added is told how that goes, and is added once", () => {
+  const world = cluster(65, { A: 5001, B: 5002 });
+  const answers: Message[] = [];
+  const ask = (): void =>
+    world.request({ op: "join", node: "C", address: address(5003) }, (answer) => answers.push(answer));
+  ask();
+  world.runUntil(() => (world.ask({ op: "ops" })["operations"] as Message[]).some(({ phase }) => phase === "moving"));
+  ask();
+  world.runUntil(() => answers.length === 2);
+  expect(answers[0]).toMatchObject({ phase: "done", done: true });
+  expect(answers[1]).toMatchObject({ phase: "done", done: true, operation: answers[0]?.["operation"] });
+  expect(membersOf(world).map(({ id }) => id)).toEqual(["A", "B", "C"]);
+});
