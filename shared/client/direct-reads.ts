@@ -77,7 +77,9 @@ export class DirectReads {
       const result = await session.call({ op: "read", key }, undefined, { timeoutMs, signal: patience.signal });
       return entryOf(key, result);
     } catch (error) {
-      const silent = error instanceof KvError && error.code === "TIMEOUT" && !patience.signal?.aborted;
+      const code = error instanceof KvError ? error.code : undefined;
+      if (code === "NOT_OWNER") void this.#refresh(); // for later reads; never rejects
+      const silent = code === "TIMEOUT" && !patience.signal?.aborted;
       if (silent && timeoutMs === REPLICA_TIMEOUT_MS) this.#links.avoid(member);
       return undefined; // the next replica, or the coordinator, answers in its place
     }
