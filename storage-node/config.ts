@@ -1,6 +1,6 @@
 // Command line of `node_server`: untrusted text becomes a NodeConfig, or one line on standard error and exit status 1
 // (commander's way). What a flag means for a node that was added already is said here; acting on it is main.ts's.
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { isNodeId, type NodeId } from "../shared/ids.ts";
 import { type Address, formatAddress, parseAddress } from "../shared/io/address.ts";
 import { WEIGHT_MAX } from "../shared/limits.ts";
@@ -16,8 +16,16 @@ export interface NodeConfig {
   readonly dataDirectory: string;
   /** Asked for by the operator; the id stored when the node was added wins over it. */
   readonly id: NodeId | undefined;
-  /** Share of the data relative to other nodes. 1 to 100, default 1. */
-  readonly weight: number;
+  /** Share of the data relative to other nodes, 1 to 100; the cluster takes 1 where it is not given. */
+  readonly weight: number | undefined;
+  /** Nodes or coordinators to ask to be added, `host:port`. */
+  readonly join: readonly string[];
+  /** The data comes from a backup: begin blank, with a new incarnation. */
+  readonly restored: boolean;
+  /** Rotated file for the log; standard error where undefined. */
+  readonly logFile: string | undefined;
+  /** End when standard input ends: the process that started this one is gone, however it ended. */
+  readonly withParent: boolean;
 }
 
 const PORT_MAX = 65_535;
@@ -26,11 +34,25 @@ const PORT_MAX = 65_535;
 export function parseConfig(argv: readonly string[]): NodeConfig {
   const command = buildCommand().parse(argv, { from: "user" });
   const port = Number(command.processedArgs[0]);
-  const { host, advertise, dataDir, id, weight } = command.opts<Flags>();
+  const { dataDir, ...flags } = command.opts<Flags>();
   if (port === 0 && dataDir === undefined) {
     command.error("error: port 0 (any free port) needs --data-dir: the default directory is named after the port");
   }
-  return { host, port, advertise, dataDirectory: dataDir ?? `data/node-${port}`, id, weight };
+  const { host, advertise, id, weight, join, logFile } = flags;
+  const dataDirectory = dataDir ?? `data/node-${port}`;
+  const restored = flags.restored === true;
+  return {
+    host,
+    port,
+    advertise,
+    dataDirectory,
+    id,
+    weight,
+    join,
+    restored,
+    logFile,
+    withParent: flags.withParent === true,
+  };
 }
 
 /** Where others reach a node that listens at `listening`. Every interface is no address: then it is this machine's. */
@@ -45,7 +67,11 @@ interface Flags {
   readonly advertise?: Address;
   readonly dataDir?: string;
   readonly id?: NodeId;
-  readonly weight: number;
+  readonly weight?: number;
+  readonly join: readonly string[];
+  readonly restored?: boolean;
+  readonly logFile?: string;
+  readonly withParent?: boolean;
 }
 
 function buildCommand(): Command {
@@ -56,8 +82,28 @@ function buildCommand(): Command {
     .option("--advertise <host:port>", "where others reach this node, when that is another address", parseAdvertise)
     .option("--data-dir <directory>", "where the data lives (default: data/node-<port>)", parseDirectory)
     .option("--id <id>", "id to be added under (default: node-<port>); a stored one wins", parseId)
-    .option("--weight <number>", `share of the data relative to others, 1 to ${WEIGHT_MAX}`, parseWeight, 1)
+    .option("--weight <number>", `share of the data relative to others, 1 to ${WEIGHT_MAX} (default: 1)`, parseWeight)
+    .option(
+      "--join <host:port>",
+      "ask this node or coordinator to add the node to its cluster (repeatable)",
+      addJoin,
+      [],
+    )
+    .option("--restored", "the data comes from a backup: put it aside and begin blank, to be filled by the others")
+    .option("--log-file <file>", "write the log there, in bounded files, instead of to standard error", parseDirectory)
+    .addOption(new Option("--with-parent", "end when standard input ends").hideHelp())
+    .addHelpText("after", HELP)
     .allowExcessArguments(false);
+}
+
+const HELP = `
+Examples:
+  ./node_server 5001
+  ./node_server 5001 --join 127.0.0.1:7401
+  ./node_server 5001 --host 0.0.0.0 --advertise db1.example:5001 --data-dir /var/lib/holdfast`;
+
+function addJoin(text: string, all: readonly string[]): readonly string[] {
+  return [...all, formatAddress(parseAdvertise(text))];
 }
 
 function parsePort(text: string): number {
@@ -77,7 +123,7 @@ function parseAdvertise(text: string): Address {
 }
 
 function parseDirectory(text: string): string {
-  if (text === "" || /[\0\n\r]/.test(text)) throw new InvalidArgumentError("Expected the path of a directory.");
+  if (text === "" || /[\0\n\r]/.test(text)) throw new InvalidArgumentError("Expected a path.");
   return text;
 }
 

@@ -1,38 +1,76 @@
 // Program of one storage node: flags, log, server, signals. Standard output gets exactly one line, when the node is ready:
 //   node_server listening on <host>:<port> id=<id> data=<directory>
-// The log goes to standard error, as JSON lines. What stops a start (port taken, directory in use, newer format,
-// damage) is one plain line there, and status 1. SIGTERM and SIGINT drain and end with 0; a second one ends at once,
-// which loses nothing that was acknowledged. A failed engine ends the process with 1 (N10).
-import { type Logger, pino } from "pino";
+// The log goes to standard error, as JSON lines where that is no terminal, or to a file. What stops a start (port taken,
+// directory in use, newer format, damage) is one plain line there, and status 1. SIGTERM and SIGINT drain and end with 0; a second
+// one ends at once, which loses nothing that was acknowledged. A failed engine ends the process with 1 (N10).
+//
+// `--with-parent` (how `runtime up` starts nodes): the end of standard input is a SIGTERM. The kernel closes that pipe whatever way the
+// parent ends, so no node outlives a parent that was killed.
+import type { Logger } from "pino";
 import { AssertionError } from "../shared/assert.ts";
+import type { NodeId } from "../shared/ids.ts";
 import { formatAddress } from "../shared/io/address.ts";
+import { openLog } from "../shared/io/log.ts";
 import { advertised, type NodeConfig, parseConfig } from "./config.ts";
+import { joinCluster } from "./join.ts";
+import { putAsideRestored } from "./restored.ts";
 import { NodeServer } from "./server.ts";
 
 /** @param argv Arguments without the program's name. Resolves when the node is ready; the process then goes on. */
 export async function main(argv: string[]): Promise<void> {
   const config = parseConfig(argv);
-  // Synchronous: the last words before an exit must not be lost.
-  const log = pino({ name: "node_server" }, pino.destination({ dest: 2, sync: true }));
-  const server = await start(config, log);
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stopper(server, log, signal));
-  announce(server, config, log);
+  const log = openLog({ name: "node_server", file: config.logFile });
+  const ending = new AbortController();
+  const id = await orRefuse(() => idAfterRestore(config, log));
+  const server = await orRefuse(() => start(config, log));
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    process.on(signal, () => stop(server, { log, ending, why: signal }));
+  if (config.withParent) {
+    // A parent that said SIGTERM may well be gone before this node is: that is no second request.
+    const gone = (): void => void (ending.signal.aborted || stop(server, { log, ending, why: "the parent is gone" }));
+    process.stdin.on("end", gone).on("error", gone).resume();
+  }
+  const node = server.id ?? id ?? (`node-${server.address.port}` as NodeId);
+  announce(server, { config, node, log });
+  if (config.join.length === 0) return;
+  const { join: addresses, weight } = config;
+  void joinCluster({
+    addresses,
+    node,
+    address: advertised(config, server.address),
+    weight,
+    log,
+    signal: ending.signal,
+  });
+}
+
+/** The id to be added under: as given, otherwise that of the data put aside by `--restored`. */
+async function idAfterRestore(config: NodeConfig, log: Logger): Promise<NodeId | undefined> {
+  if (!config.restored) return config.id;
+  const { id, aside } = await putAsideRestored(config.dataDirectory);
+  if (aside === undefined) log.warn(`--restored has no effect: ${config.dataDirectory} holds no data`);
+  else log.warn({ id, aside }, "the restored data was put aside: this node begins blank, with a new incarnation");
+  return config.id ?? id;
 }
 
 async function start(config: NodeConfig, log: Logger): Promise<NodeServer> {
+  return await NodeServer.start({
+    host: config.host,
+    port: config.port,
+    dataDirectory: config.dataDirectory,
+    log: (message) => log.warn(message),
+    failed: (error) => {
+      log.fatal(error, "the engine failed: the node stops, and nothing acknowledged is lost");
+      process.exit(1);
+    },
+  });
+}
+
+/** Every expected reason is an Error whose message says what to do; an assertion of ours deserves its stack. */
+async function orRefuse<Result>(action: () => Promise<Result>): Promise<Result> {
   try {
-    return await NodeServer.start({
-      host: config.host,
-      port: config.port,
-      dataDirectory: config.dataDirectory,
-      log: (message) => log.warn(message),
-      failed: (error) => {
-        log.fatal(error, "the engine failed: the node stops, and nothing acknowledged is lost");
-        process.exit(1);
-      },
-    });
+    return await action();
   } catch (error) {
-    // Every expected reason is an Error whose message says what to do; an assertion of ours deserves its stack.
     const reason = error instanceof Error ? error : new Error(String(error));
     const text = reason instanceof AssertionError ? (reason.stack ?? reason.message) : reason.message;
     process.stderr.write(`node_server: ${text}\n`);
@@ -40,35 +78,47 @@ async function start(config: NodeConfig, log: Logger): Promise<NodeServer> {
   }
 }
 
-function announce(server: NodeServer, config: NodeConfig, log: Logger): void {
-  const { address } = server;
-  const id = server.id ?? config.id ?? `node-${address.port}`;
-  if (config.id !== undefined && config.id !== id) {
-    log.warn(`--id ${config.id} has no effect: the data in ${config.dataDirectory} belongs to ${id}`);
+interface Announcement {
+  readonly config: NodeConfig;
+  readonly node: NodeId;
+  readonly log: Logger;
+}
+
+function announce(server: NodeServer, { config, node, log }: Announcement): void {
+  const { address, incarnation } = server;
+  if (config.id !== undefined && config.id !== node) {
+    log.warn(`--id ${config.id} has no effect: the data in ${config.dataDirectory} belongs to ${node}`);
   }
-  const { incarnation } = server;
-  log.info({ id, incarnation, advertise: advertised(config, address), weight: config.weight }, "ready");
-  process.stdout.write(`node_server listening on ${formatAddress(address)} id=${id} data=${config.dataDirectory}\n`);
+  const { dataDirectory: data } = config;
+  log.info(
+    { id: node, incarnation, listening: formatAddress(address), advertise: advertised(config, address), data },
+    "ready",
+  );
+  process.stdout.write(`node_server listening on ${formatAddress(address)} id=${node} data=${data}\n`);
 }
 
-/** The handler of a signal; all of them share what `stopping` says. */
-function stopper(server: NodeServer, log: Logger, signal: NodeJS.Signals): () => void {
-  return () => {
-    if (stopping) {
-      log.warn(`${signal} again: the node stops without draining`);
+interface Ending {
+  readonly log: Logger;
+  readonly ending: AbortController;
+  readonly why: string;
+}
+
+/** Drains and ends; called again, ends at once. */
+function stop(server: NodeServer, { log, ending, why }: Ending): void {
+  if (ending.signal.aborted) {
+    log.warn(`${why} again: the node stops without draining`);
+    process.exit(1);
+  }
+  ending.abort();
+  log.info(`${why}: draining`);
+  server.stop().then(
+    () => {
+      log.info("stopped");
+      process.exit(0);
+    },
+    (error: unknown) => {
+      log.fatal(error, "the node could not stop cleanly");
       process.exit(1);
-    }
-    stopping = true;
-    log.info(`${signal}: draining`);
-    server.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log.fatal(error, "the node could not stop cleanly");
-        process.exit(1);
-      },
-    );
-  };
+    },
+  );
 }
-
-/** Of this process: whether a signal was taken. */
-let stopping = false;
