@@ -17,7 +17,7 @@ import { FIRST_STAMP } from "./cluster/peers.ts";
 import { campaign, type CampaignResult } from "./election/campaign.ts";
 import { LocalVoter, type LocalVoterFile } from "./election/local-voter.ts";
 import { Voters } from "./election/voters.ts";
-import { greetNewcomer, Leader, takenByOther } from "./leader.ts";
+import { greetNewcomer, Leader, takenByOther, type NoticeSubject, type RoleNews } from "./leader.ts";
 import type { Answer, Channel } from "./links/link.ts";
 import { Links, type LinkEffect } from "./links/links.ts";
 import type { Metrics } from "./metrics.ts";
@@ -52,8 +52,8 @@ export type CoordinatorEffect =
   | { readonly type: "saveVoter"; readonly file: LocalVoterFile; readonly token: number }
   /** `create`: must not exist yet (C0). */
   | { readonly type: "saveCluster"; readonly file: ClusterFile; readonly create: boolean }
-  | { readonly type: "role"; readonly role: CoordinatorRole; readonly detail: string }
-  | { readonly type: "notice"; readonly text: string };
+  | ({ readonly type: "role" } & RoleNews)
+  | { readonly type: "notice"; readonly about: NoticeSubject; readonly text: string };
 
 export interface CoordinatorOptions {
   readonly owner: OwnerId;
@@ -123,6 +123,16 @@ export class Coordinator {
     return this.#role;
   }
 
+  /** The newest accepted state, while this coordinator leads. */
+  get state(): ClusterState | undefined {
+    return this.#leader?.state;
+  }
+
+  /** The epoch that this coordinator leads; undefined while it does not. */
+  get epoch(): number | undefined {
+    return this.#leader?.epoch;
+  }
+
   /** What was answered, how often and how fast. */
   get metrics(): Metrics {
     return this.#requests.metrics;
@@ -146,7 +156,7 @@ export class Coordinator {
   #one(event: CoordinatorEvent): void {
     switch (event.type) {
       case "start":
-        if (this.#cluster === undefined) this.#setRole("new", "no node added yet");
+        if (this.#cluster === undefined) this.#setRole("new");
         else run(this.#campaignUntilDecided());
         return;
       case "tick":
@@ -195,9 +205,11 @@ export class Coordinator {
 
   // Roles.
 
-  #setRole(role: CoordinatorRole, detail: string): void {
+  #setRole(role: CoordinatorRole): void {
     this.#role = role;
-    this.#effects.push({ type: "role", role, detail });
+    const missing = role === "waiting" ? this.#waitingFor : [];
+    const news = { role, epoch: this.#leader?.epoch ?? this.#epochSeen, missing, asked: this.#hints };
+    this.#effects.push({ type: "role", ...news, ...(this.#rival && { leader: this.#rival.address }) });
   }
 
   #notLeading(): KvError {
@@ -213,8 +225,11 @@ export class Coordinator {
         },
       );
     }
+    if (this.#role === "standby")
+      return new KvError("NO_LEADER", "another coordinator took over; start this one again to find out where it is");
     const missing = this.#waitingFor.map(({ id, address }) => `${id} (${address})`).join(", ");
-    return new KvError("NO_LEADER", `waiting for a majority of voters; missing: ${missing === "" ? "all" : missing}`);
+    const who = missing === "" ? `none answers at ${this.#hints.join(", ")}` : `missing: ${missing}`;
+    return new KvError("NO_LEADER", `waiting for a majority of the voters; ${who}; start them with ./node_server`);
   }
 
   #hello(): Readonly<Record<string, unknown>> {
@@ -232,10 +247,14 @@ export class Coordinator {
   // Campaigning.
 
   *#campaignUntilDecided(): Script<void> {
-    this.#setRole("waiting", "looking for the cluster's voters");
+    this.#role = "waiting"; // told once it is decided
+    let told = "";
     while (!this.#stopped && this.#cluster !== undefined) {
       const result = yield* campaign(this.#candidate(this.#cluster), this.#epochSeen);
       if (this.#decided(result)) return;
+      const missing = JSON.stringify(this.#waitingFor);
+      if (result.type === "waiting" && missing !== told) this.#setRole("waiting");
+      told = missing;
       yield* wait(sleep(this.#timers, CAMPAIGN_RETRY_MS * (1 + this.#options.random())));
     }
   }
@@ -253,7 +272,8 @@ export class Coordinator {
         return true;
       case "leaderAlive":
         this.#rival = result;
-        this.#setRole("standby", `${result.address} leads`);
+        this.#epochSeen = Math.max(this.#epochSeen, result.epoch);
+        this.#setRole("standby");
         return true;
       case "outPromised":
         this.#epochSeen = Math.max(this.#epochSeen, result.epoch);
@@ -291,11 +311,11 @@ export class Coordinator {
         deposed: (epoch) => this.#deposed(epoch),
         renew: () => this.#renew(),
         accepted: (state) => this.#accepted(state),
-        notice: (text) => void this.#effects.push({ type: "notice", text }),
+        notice: (about, text) => void this.#effects.push({ type: "notice", about, text }),
       },
       won,
     );
-    this.#setRole("leader", `epoch ${won.epoch}`);
+    this.#setRole("leader");
     this.#accepted(won.state);
     this.#leader.start();
   }
@@ -304,7 +324,7 @@ export class Coordinator {
   #deposed(epoch: number): void {
     this.#epochSeen = Math.max(this.#epochSeen, epoch);
     this.#leader = undefined;
-    this.#setRole("standby", `epoch ${epoch} has begun elsewhere`);
+    this.#setRole("standby");
   }
 
   /** C5: a new epoch empties the map of in-doubt keys. */

@@ -1,7 +1,9 @@
 // Files of a coordinator: the cluster file (which cluster, where to look for it) and, beside it, its own voter record (V5). Both are
 // replaced atomically: written aside, synced, renamed, the directory synced.
 import {
+  accessSync,
   closeSync,
+  constants,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -17,39 +19,69 @@ import type { ClusterFile } from "./coordinator.ts";
 import type { LocalVoterFile } from "./election/local-voter.ts";
 
 /** Reads a JSON file of format 1; undefined where there is none. @throws KvError for a damaged or newer one */
-function readJson<T extends { readonly format: 1 }>(file: string): T | undefined {
+function readJson(file: string): Readonly<Record<string, unknown>> | undefined {
   let text: string;
   try {
     text = readFileSync(file, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    throw new KvError("BAD_REQUEST", `${file} cannot be read: ${message}`);
   }
-  let parsed: { readonly format?: unknown };
+  let parsed: unknown;
   try {
-    parsed = JSON.parse(text) as typeof parsed;
+    parsed = JSON.parse(text);
   } catch {
-    throw new KvError("BAD_REQUEST", `${file} is not JSON: restore it, or move it away and use --join host:port`);
+    throw damaged(file);
   }
-  if (parsed.format !== 1) {
-    throw new KvError(
-      "UNSUPPORTED_PROTOCOL",
-      `${file} has format ${String(parsed.format)}: a newer version of holdfast wrote it`,
-    );
-  }
-  return parsed as T;
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) throw damaged(file);
+  const { format } = parsed as { readonly format?: unknown };
+  if (typeof format === "number" && format > 1)
+    throw new KvError("UNSUPPORTED_PROTOCOL", `${file} has format ${format}: a newer version of holdfast wrote it`);
+  if (format !== 1) throw damaged(file);
+  return parsed as Readonly<Record<string, unknown>>;
 }
 
+function damaged(file: string): KvError {
+  return new KvError(
+    "BAD_REQUEST",
+    `${file} is damaged, no cluster can be read from it: restore it, or move it away and use --join host:port of any node`,
+  );
+}
+
+/** @throws KvError for one that is damaged, or of a newer format; it is left as it is */
 export function readClusterFile(file: string): ClusterFile | undefined {
-  return readJson<ClusterFile>(file);
+  const found = readJson(file);
+  if (found === undefined) return undefined;
+  const { cluster, addresses } = found;
+  const text = (item: unknown): boolean => typeof item === "string";
+  if (!text(cluster) || !Array.isArray(addresses) || !addresses.every(text)) throw damaged(file);
+  return found as unknown as ClusterFile;
+}
+
+/** Makes sure that files can be written beside this one. @throws KvError saying what to do */
+export function checkWritable(file: string): void {
+  const directory = path.dirname(file);
+  try {
+    mkdirSync(directory, { recursive: true });
+    accessSync(directory, constants.W_OK);
+  } catch (error) {
+    const { message } = error as NodeJS.ErrnoException;
+    throw new KvError(
+      "BAD_REQUEST",
+      `${directory} cannot be written (${message}): make it writable, or name another place with --cluster-file`,
+    );
+  }
 }
 
 export function voterFileOf(clusterFile: string): string {
   return `${clusterFile}.voter`;
 }
 
+/** @throws KvError as readClusterFile */
 export function readVoterFile(clusterFile: string): LocalVoterFile | undefined {
-  return readJson<LocalVoterFile>(voterFileOf(clusterFile));
+  const found = readJson(voterFileOf(clusterFile));
+  return found as unknown as LocalVoterFile | undefined;
 }
 
 /**

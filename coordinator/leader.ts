@@ -6,6 +6,7 @@ import type { NodeId, OwnerId } from "../shared/ids.ts";
 import { all, run, sleep, wait, type Script } from "../shared/script.ts";
 import type { Timers } from "../shared/timers.ts";
 import type { Ballot, Stamp, Version } from "../shared/version.ts";
+import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import type { DigestResult } from "../shared/protocol/node-messages.ts";
 import { PROTOCOL_VERSIONS } from "../shared/protocol/version.ts";
 import { Peers } from "./cluster/peers.ts";
@@ -41,8 +42,24 @@ export interface LeaderHost {
   readonly renew: () => void;
   /** A new state was accepted. */
   readonly accepted: (state: ClusterState) => void;
-  readonly notice: (text: string) => void;
+  readonly notice: (about: NoticeSubject, text: string) => void;
 }
+
+/** What became of this coordinator. The first one is told when that is decided. */
+export interface RoleNews {
+  readonly role: CoordinatorRole;
+  /** 0 where none is known. */
+  readonly epoch: number;
+  /** Where the leader is, where another one leads. */
+  readonly leader?: string;
+  /** With `waiting`: voters that do not answer; empty where not even the cluster's state was found. */
+  readonly missing: readonly { readonly id: string; readonly address: string }[];
+  /** With `waiting`: where the cluster was looked for. */
+  readonly asked: readonly string[];
+}
+
+/** What a notice is about: what became of a node, or of a topology operation. */
+export type NoticeSubject = "node" | "operation";
 
 export class Leader {
   readonly epoch: number;
@@ -88,7 +105,7 @@ export class Leader {
       active,
       fenced: outPromised,
       moving: (slot) => this.topology.moving(slot),
-      notice: host.notice,
+      notice: (text) => host.notice("node", text),
     });
     const context = this.#sequencerContext();
     this.sequencer = new Sequencer(context);
@@ -97,7 +114,7 @@ export class Leader {
       loads: () => this.loads(),
       adopt: (node, address) => this.#adopt(node, address),
       wishes: (leaving) => ({ leaving, answers: (id) => this.#answers(id), local: this.#localSeat() }),
-      notice: host.notice,
+      notice: (text) => host.notice("operation", text),
     });
   }
 

@@ -11,6 +11,7 @@ import { monotonicMs } from "../shared/io/system-clock.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import { Coordinator, type CoordinatorEffect, type CoordinatorEvent } from "./coordinator.ts";
 import { readClusterFile, readVoterFile, voterFileOf, writeDurably } from "./files.ts";
+import type { NoticeSubject, RoleNews } from "./leader.ts";
 import { CHANNELS, type Answer, type Channel } from "./links/link.ts";
 
 const CONNECTIONS_MAX = 10_000;
@@ -23,8 +24,10 @@ export interface ServerOptions {
   readonly clusterFile: string;
   readonly join: readonly string[];
   readonly valueBytesMax: number;
-  readonly role: (role: CoordinatorRole, detail: string) => void;
-  readonly notice: (text: string) => void;
+  readonly role: (news: RoleNews) => void;
+  readonly notice: (about: NoticeSubject, text: string) => void;
+  /** A file could not be written without which this coordinator must not go on. Must end the process. */
+  readonly failed: (error: Error) => void;
 }
 
 /** A client inside this process: it speaks the coordinator protocol without a socket. */
@@ -46,6 +49,9 @@ export class CoordinatorServer {
   #scheduled = false;
   #timer: NodeJS.Timeout | undefined;
   #wakeAt = Number.POSITIVE_INFINITY;
+  #tellDecided: () => void = () => {};
+  /** Resolves when the first role is decided: leader, standby, new or waiting. */
+  readonly decided = new Promise<void>((resolve) => (this.#tellDecided = resolve));
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -174,18 +180,30 @@ export class CoordinatorServer {
         this.#hangUp(effect.address);
         return;
       case "saveVoter":
-        writeDurably(voterFileOf(this.#options.clusterFile), effect.file, { create: false });
+        this.#save(voterFileOf(this.#options.clusterFile), effect.file, { create: false });
         this.#happened({ type: "voterSaved", token: effect.token });
         return;
       case "saveCluster":
-        writeDurably(this.#options.clusterFile, effect.file, { create: effect.create });
+        this.#save(this.#options.clusterFile, effect.file, { create: effect.create });
         return;
       case "role":
-        this.#options.role(effect.role, effect.detail);
+        this.#options.role(effect);
+        this.#tellDecided();
         return;
       case "notice":
-        this.#options.notice(effect.text);
+        this.#options.notice(effect.about, effect.text);
         return;
+    }
+  }
+
+  /** Going on without a vote, or without the file that finds the cluster again, would be worse than ending. */
+  #save(file: string, content: object, options: { readonly create: boolean }): void {
+    try {
+      writeDurably(file, content, options);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const why = code === "EEXIST" ? "another coordinator has made a cluster there meanwhile" : message;
+      this.#options.failed(new Error(`cannot write ${file}: ${why}`));
     }
   }
 

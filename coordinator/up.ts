@@ -1,113 +1,173 @@
-// Up: a whole cluster from one command. Starts storage nodes as child processes on free ports from 5001, in data directories by node id,
-// and adds those that a fresh cluster lacks. The children are stopped with the shell; ones that die are announced.
+// Up: the storage nodes of `runtime up`. Child processes on free ports from 5001, their data in directories by node id, so that a second
+// `up` continues whatever the ports. They end with this process however it ends: each reads a pipe that only this process holds the other
+// end of (--with-parent). One that dies is announced with the command that starts it again.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { openSession } from "../shared/client/session.ts";
 import { KvError } from "../shared/errors.ts";
 import type { NodeId } from "../shared/ids.ts";
 
 const FIRST_PORT = 5001;
-const STOP_MS_MAX = 5_000;
+const NODES_DEFAULT = 3;
+const STOP_MS_MAX = 8_000;
+/** A node that was killed with its parent may hold its directory for a moment still. */
+const START_MS_MAX = 10_000;
 const RETRY_MS = 100;
-const RETRIES_MAX = 100;
-const ADD_TIMEOUT_MS = 10_000;
+/** What node_server says of a directory that another process has open. */
+const IN_USE = "another process uses the data directory";
 /** dist/coordinator/up.js → the command at the top. */
 const NODE_SERVER = fileURLToPath(new URL("../../node_server", import.meta.url));
 
 export interface UpNode {
   readonly id: NodeId;
   readonly address: string;
+  readonly port: number;
   readonly child: ChildProcess;
 }
 
-/** Starts nodes A, B, C, … and waits until each is ready. @throws KvError when one cannot start */
-export async function startNodes(count: number, directory: string, died: (text: string) => void): Promise<UpNode[]> {
-  const nodes: UpNode[] = [];
-  let port = FIRST_PORT;
-  try {
-    for (let index = 0; index < count; index++) {
-      port = await freePort(port);
-      nodes.push(await startNode(nodeName(index), port, directory, died));
-      port++;
-    }
-  } catch (error) {
-    await stopNodes(nodes);
-    throw error;
+export interface UpOptions {
+  /** Where the data lives, a directory for each node in it. */
+  readonly directory: string;
+  readonly logFile: (id: NodeId) => string;
+  /** A node died by itself. */
+  readonly died: (text: string) => void;
+}
+
+export class UpNodes {
+  readonly #options: UpOptions;
+  readonly #children = new Map<NodeId, ChildProcess>();
+  readonly #ports = new Map<NodeId, number>();
+  /** Of the coordinator, for nodes that are started again by hand. */
+  coordinator = "";
+  #stopping = false;
+
+  constructor(options: UpOptions) {
+    this.#options = options;
   }
-  return nodes;
-}
 
-/** A, B, …, Z, then N27, N28, … */
-function nodeName(index: number): NodeId {
-  return (index < 26 ? String.fromCharCode(65 + index) : `N${index + 1}`) as NodeId;
-}
-
-async function freePort(first: number): Promise<number> {
-  for (let port = first; port < 65_536; port++) {
-    const probe = createServer();
-    probe.listen(port, "127.0.0.1");
-    const free = await once(probe, "listening").then(
-      () => true,
-      () => false,
-    );
-    if (!free) continue;
-    probe.close();
-    await once(probe, "close");
-    return port;
+  /**
+   * Starts nodes A, B, C, … and waits until each is ready. On a failure the others run on: `stop` ends them.
+   * @param count Undefined: all that have data, or three.
+   * @throws KvError when one cannot start
+   */
+  async start(count: number | undefined): Promise<UpNode[]> {
+    const ids = nodeNames(this.#options.directory, count);
+    const ports = await freePorts(ids.length);
+    return await Promise.all(ids.map((id, index) => this.#start(id, ports[index] as number)));
   }
-  throw new KvError("NODE_UNREACHABLE", `no free port from ${first} on`);
-}
 
-async function startNode(id: NodeId, port: number, directory: string, died: (text: string) => void): Promise<UpNode> {
-  const data = path.join(directory, id);
-  const args = [NODE_SERVER, String(port), "--data-dir", data, "--id", id];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"], detached: true });
-  const ready = once(createInterface({ input: child.stdout }), "line");
-  const gone = once(child, "exit");
-  const outcome = await Promise.race([ready.then(() => "ready"), gone.then(() => "gone")]);
-  if (outcome === "gone")
-    throw new KvError("NODE_UNREACHABLE", `node ${id} did not start: try ./node_server ${port} --data-dir ${data}`);
-  void gone.then(([code, signal]: unknown[]) => {
-    const restart = `./node_server ${port} --data-dir ${data}`;
-    if (signal !== "SIGTERM") died(`node ${id} died (${String(signal ?? code)}); start it again with: ${restart}`);
-  });
-  return { id, address: `127.0.0.1:${port}`, child };
-}
+  /** How a node is started again by hand, from this directory. */
+  startCommand(id: string): string | undefined {
+    const port = this.#ports.get(id as NodeId);
+    if (port === undefined) return undefined;
+    const here = path.relative("", NODE_SERVER);
+    const command = here.startsWith("..") ? NODE_SERVER : `./${here}`;
+    const join = this.coordinator === "" ? [] : ["--join", this.coordinator];
+    const words = [command, String(port), "--id", id, "--data-dir", path.join(this.#options.directory, id), ...join];
+    return words.map((word) => (/^[\w./:@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(" ");
+  }
 
-/** Adds the nodes that the cluster does not have yet, once a leader answers. */
-export async function addMissing(coordinator: string, nodes: readonly UpNode[]): Promise<void> {
-  for (const { id, address } of nodes) {
-    for (let attempt = 0; ; attempt++) {
-      const session = await openSession(coordinator, { timeoutMs: ADD_TIMEOUT_MS });
-      try {
-        await session.call({ op: "addnode", node: id, address });
-        break;
-      } catch (error) {
-        const { code } = error as KvError;
-        if (code === "NODE_EXISTS") break;
-        if (code !== "NO_LEADER" || attempt >= RETRIES_MAX) throw error;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      } finally {
-        await session.close();
+  /** SIGTERM, and SIGKILL for whoever does not end in time: nothing acknowledged is lost either way. */
+  async stop(id?: NodeId): Promise<void> {
+    if (id === undefined) this.#stopping = true;
+    const chosen = id === undefined ? [...this.#children.keys()] : [id];
+    await Promise.all(chosen.map((one) => this.#stopOne(one)));
+  }
+
+  async #stopOne(id: NodeId): Promise<void> {
+    const child = this.#children.get(id);
+    this.#children.delete(id); // its end is no death
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, "exit");
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
+    await gone;
+    clearTimeout(timer);
+  }
+
+  async #start(id: NodeId, port: number): Promise<UpNode> {
+    this.#ports.set(id, port);
+    for (const since = performance.now(); ;) {
+      if (this.#stopping) throw new KvError("CANCELLED", "stopped while starting");
+      const child = this.#spawn(id, port);
+      const refusal = await readyOrRefusal(child);
+      if (refusal === undefined) {
+        child.once("exit", (code, signal) => this.#died(id, child, String(signal ?? `status ${code}`)));
+        return { id, address: `127.0.0.1:${port}`, port, child };
       }
+      this.#children.delete(id);
+      if (!refusal.includes(IN_USE) || performance.now() - since > START_MS_MAX)
+        throw new KvError("NODE_UNREACHABLE", `node ${id} did not start: ${refusal}`);
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
+  }
+
+  #spawn(id: NodeId, port: number): ChildProcess {
+    const { directory, logFile } = this.#options;
+    const where = ["--data-dir", path.join(directory, id), "--log-file", logFile(id)];
+    const child = spawn(process.execPath, [NODE_SERVER, String(port), "--id", id, ...where, "--with-parent"], {
+      stdio: ["pipe", "pipe", "pipe"],
+      detached: true, // a group of its own: Ctrl-C at the terminal is for the shell
+      env: { ...process.env, HOLDFAST_SKIP_BUILD: "1" }, // this process has just looked at that
+    });
+    child.stdin?.on("error", () => {}); // it is only held open, never written to
+    this.#children.set(id, child);
+    return child;
+  }
+
+  #died(id: NodeId, child: ChildProcess, why: string): void {
+    if (this.#children.get(id) !== child) return;
+    this.#children.delete(id);
+    this.#options.died(`Node ${id} died (${why}). Start it again with: ${this.startCommand(id) ?? ""}`);
   }
 }
 
-/** SIGTERM, and SIGKILL for whoever does not end in time: nothing acknowledged is lost either way. */
-export async function stopNodes(nodes: readonly UpNode[]): Promise<void> {
-  await Promise.all(
-    nodes.map(async ({ child }) => {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const gone = once(child, "exit");
-      child.kill("SIGTERM");
-      const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
-      await gone;
-      clearTimeout(timer);
-    }),
+/** Undefined once the node is ready; otherwise what it said on standard error when it ended. */
+async function readyOrRefusal(child: ChildProcess): Promise<string | undefined> {
+  const { stdout, stderr } = child;
+  if (!stdout || !stderr) return "it has no output";
+  let said = "";
+  stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-4_096)));
+  const ready = once(createInterface({ input: stdout }), "line").then(() => undefined);
+  const gone = once(child, "close").then(() => said.trim().replace(/^node_server: /, "") || "it ended without a word");
+  return await Promise.race([ready, gone]);
+}
+
+/** A, B, …, Z, N27, N28, … and whatever else has data. */
+export function nodeNames(directory: string, count: number | undefined): NodeId[] {
+  const used = existsSync(directory)
+    ? readdirSync(directory).filter((name) => existsSync(path.join(directory, name, "format.json")))
+    : [];
+  const wanted = count ?? (used.length > 0 ? 0 : NODES_DEFAULT);
+  const names = Array.from({ length: wanted }, (_, index) =>
+    index < 26 ? String.fromCharCode(65 + index) : `N${index + 1}`,
   );
+  return [...new Set([...names, ...used])].sort() as NodeId[];
+}
+
+/** Ports where nobody listens at the moment. */
+async function freePorts(count: number): Promise<number[]> {
+  const ports: number[] = [];
+  for (let port = FIRST_PORT; ports.length < count; port++) {
+    if (port > 65_535) throw new KvError("NODE_UNREACHABLE", `too few free ports from ${FIRST_PORT} on`);
+    if (await isFree(port)) ports.push(port);
+  }
+  return ports;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const probe = createServer();
+  probe.listen(port, "127.0.0.1");
+  try {
+    await once(probe, "listening");
+  } catch {
+    return false;
+  }
+  probe.close();
+  await once(probe, "close");
+  return true;
 }

@@ -159,8 +159,8 @@ export interface ShellContext {
   switchTo(target: string | undefined): Promise<Connection>;
   /** `host:port` of an address as typed. Throws UsageError. */
   address(text: string): string;
-  /** Undefined where this process knows no log of that id. */
-  logs(id: string | undefined): Promise<LogTail | undefined>;
+  /** Undefined where this process knows no log of that id. @param lines At most so many, from the end. */
+  logs(id: string | undefined, lines: number): Promise<LogTail | undefined>;
   /** Prints at once, ahead of the reply; nothing under `--json`. */
   print(lines: readonly string[]): void;
   clear(): void;

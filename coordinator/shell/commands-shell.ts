@@ -1,10 +1,14 @@
 // Commands about the shell itself: its level, where it is connected, logs, help, leaving.
 import type { Level } from "../../shared/protocol/client-messages.ts";
 import type { CommandSpec, Connection } from "./command.ts";
+import { numberOption } from "./arguments.ts";
 import { UsageError } from "./failure.ts";
 import { findCommand } from "./parse.ts";
 import { safeText } from "./text.ts";
 import { commandHelpLines, helpLines, usageLine } from "./usage.ts";
+
+const LOG_LINES_DEFAULT = 20;
+const LOG_LINES_MAX = 10_000;
 
 export const CONSISTENCY: CommandSpec = {
   name: "consistency",
@@ -43,11 +47,15 @@ export const LOGS: CommandSpec = {
   name: "logs",
   group: "looking",
   args: [{ name: "id", kind: "node", optional: true }],
+  options: [
+    { name: "lines", value: "n", help: `lines to show, 1 to ${LOG_LINES_MAX}; ${LOG_LINES_DEFAULT} by default` },
+  ],
   help: "end of the coordinator's or a node's log",
-  examples: ["logs", "logs A"],
+  examples: ["logs", "logs A", "logs A --lines 100"],
   run: async (context, args) => {
     const id = args.words["id"];
-    const tail = await context.logs(id);
+    const count = numberOption(args, "lines", { min: 1, max: LOG_LINES_MAX }) ?? LOG_LINES_DEFAULT;
+    const tail = await context.logs(id, count);
     if (tail === undefined) {
       const whose = id === undefined ? "this coordinator" : `node ${id}`;
       throw new UsageError(`no log file of ${whose} is known here`, {

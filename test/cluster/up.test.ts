@@ -20,7 +20,7 @@ afterEach(() => {
 });
 
 function up(...lines: string[]): { readonly output: string; readonly status: number | null } {
-  const input = `${lines.join("\n")}\n`;
+  const input = `${lines.join("\n")}\nexit\n`;
   const { stdout, status } = spawnSync(process.execPath, [RUNTIME, "up"], {
     cwd: folder,
     input,

@@ -34,7 +34,7 @@ export interface RunnerEffects {
   readonly printError: (text: string) => void;
   readonly progress: () => Progress;
   readonly clear: () => void;
-  readonly logsOf: (id: string | undefined) => Promise<LogTail | undefined>;
+  readonly logsOf: (id: string | undefined, lines: number) => Promise<LogTail | undefined>;
   readonly onInterrupt: (handler: () => void) => () => void;
   readonly ask: (question: string) => Promise<string | undefined>;
   readonly notify: (line: string) => void;

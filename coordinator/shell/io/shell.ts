@@ -38,7 +38,9 @@ export interface ShellOptions {
   /** Subscribes to what happens in the cluster (leader changes, a node down); returns the way to stop. */
   readonly notices?: (listener: (line: string) => void) => () => void;
   /** End of a log: of this coordinator without an id. Undefined where none is known. */
-  readonly logsOf?: (id: string | undefined) => Promise<LogTail | undefined>;
+  readonly logsOf?: (id: string | undefined, lines: number) => Promise<LogTail | undefined>;
+  /** A script has ended, not by `exit`: called, and waited for, before the shell ends. */
+  readonly scriptEnded?: () => Promise<void>;
   /** Called once the last command is done, before the promise settles. */
   readonly onExit?: () => Promise<void> | void;
 }
@@ -70,7 +72,9 @@ export async function runOneShot(words: readonly string[], options: ShellOptions
 async function runFromInput(options: ShellOptions): Promise<ExitStatus> {
   const desk = openDesk(options, { interactive: false });
   try {
-    return await runScript(options.input, desk.runner, { stopOnError: options.stopOnError ?? false });
+    const status = await runScript(options.input, desk.runner, { stopOnError: options.stopOnError ?? false });
+    if (!desk.runner.exiting) await options.scriptEnded?.();
+    return status;
   } finally {
     desk.close();
   }
@@ -141,7 +145,7 @@ function openDesk(options: ShellOptions, mode: { readonly interactive: boolean }
     printError,
     progress: () => (shownProgress = progressFor(output, errorOutput)),
     clear: () => void (isTty(output) && output.write("\u001b[2J\u001b[3J\u001b[H")),
-    logsOf: (id) => options.logsOf?.(id) ?? Promise.resolve(undefined),
+    logsOf: (id, lines) => options.logsOf?.(id, lines) ?? Promise.resolve(undefined),
     onInterrupt: (handler) => (atTerminal ? terminal().onInterrupt(handler) : () => undefined),
     ask: (question) => (atTerminal ? terminal().ask(question) : Promise.resolve(undefined)),
     notify,

@@ -1,0 +1,139 @@
+// Command line of `runtime`: untrusted text becomes Flags, or one line on standard error and exit status 2. The first word says what to
+// do (up, down, serve, shell, nothing: a coordinator with a shell); any other word begins a shell command, to be run once.
+import path from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { formatAddress, parseAddress } from "../shared/io/address.ts";
+import { NODES_MAX, VALUE_BYTES_MAX_CEILING, VALUE_BYTES_MAX_DEFAULT } from "../shared/limits.ts";
+
+export const DEFAULT_PORT = 7401;
+const DEFAULT_CLUSTER_FILE = path.join("data", "cluster.json");
+/** Where `runtime up` keeps everything. */
+export const UP_DIRECTORY = path.join("data", "up");
+export const UP_CLUSTER_FILE = path.join(UP_DIRECTORY, "cluster.json");
+
+export interface Flags {
+  /** Given, or undefined: the default one, or the next that is free. */
+  readonly port: number | undefined;
+  readonly host: string;
+  readonly clusterFile: string;
+  /** Whether the cluster file was named: then no other one is looked at. */
+  readonly clusterFileGiven: boolean;
+  readonly join: readonly string[];
+  readonly valueBytesMax: number;
+  /** `host:port` of coordinators or nodes to talk to. */
+  readonly connect: readonly string[] | undefined;
+  /** `up`: how many storage nodes. */
+  readonly nodes: number | undefined;
+  readonly detach: boolean;
+  readonly json: boolean;
+  readonly stopOnError: boolean;
+}
+
+export interface Invocation {
+  readonly flags: Flags;
+  /** What is not a flag of `runtime`: its command, or a shell command with its own options. */
+  readonly words: readonly string[];
+}
+
+/** @param argv Arguments without the program's name. Ends the process on wrong ones, and after `--help`. */
+export function parseInvocation(argv: readonly string[]): Invocation {
+  const program = buildProgram().parse([...argv], { from: "user" });
+  const given = program.opts<Given>();
+  const flags = {
+    port: given.port,
+    host: given.host,
+    clusterFile: given.clusterFile ?? DEFAULT_CLUSTER_FILE,
+    clusterFileGiven: given.clusterFile !== undefined,
+    join: given.join,
+    valueBytesMax: given.maxValue,
+    connect: given.connect,
+    nodes: given.nodes,
+    detach: given.detach === true,
+    json: given.json === true,
+    stopOnError: given.stopOnError === true,
+  };
+  return { flags, words: program.args };
+}
+
+interface Given {
+  readonly port?: number;
+  readonly host: string;
+  readonly clusterFile?: string;
+  readonly join: readonly string[];
+  readonly maxValue: number;
+  readonly connect?: readonly string[];
+  readonly nodes?: number;
+  readonly detach?: boolean;
+  readonly json?: boolean;
+  readonly stopOnError?: boolean;
+}
+
+const HELP = `
+Commands:
+  (none)           a coordinator with a shell, here
+  up               a whole cluster: storage nodes, a coordinator and a shell; data in ${UP_DIRECTORY}.
+                   Once more while it runs: another shell on it. Without a terminal it runs the lines of
+                   standard input, if any come, and then serves until SIGTERM (the line \`exit\` ends it).
+  up --detach      the same in the background
+  down             stops what \`up\` started in this directory
+  serve            a coordinator without a shell, for a service manager
+  shell            a shell on a coordinator that runs already (--connect)
+  <shell command>  run once: get apple, put apple 123, status, … (\`help\` lists them)
+
+Exit status: 0 done, 1 key not found or condition not met, 2 usage, 3 unavailable, 4 outcome unknown.
+
+Examples:
+  ./runtime up
+  ./runtime
+  ./runtime serve --port 7401
+  ./runtime shell --connect 127.0.0.1:7401
+  ./runtime get apple`;
+
+function buildProgram(): Command {
+  return new Command("runtime")
+    .description("A holdfast coordinator with a shell, a whole cluster, or one command.")
+    .argument("[command...]", "see below; without one: a coordinator with a shell")
+    .option("--port <port>", `port for clients (default: ${DEFAULT_PORT}, or the next free one)`, portOf)
+    .option("--host <host>", "interface to listen on", "127.0.0.1")
+    .option("--cluster-file <file>", `where the cluster is remembered (default: ${DEFAULT_CLUSTER_FILE})`)
+    .option("--join <host:port>", "look for the cluster at this node or coordinator (repeatable)", addAddress, [])
+    .option("--max-value <bytes>", "largest value taken", valueBytesOf, VALUE_BYTES_MAX_DEFAULT)
+    .option("--connect <host:port,…>", "coordinators or nodes to talk to", addressesOf)
+    .option("--nodes <count>", "up: storage nodes to start (default: those there are, or 3)", nodesOf)
+    .option("--detach", "up: leave it running in the background")
+    .option("--json", "answers as JSON documents")
+    .option("--stop-on-error", "scripts: stop at the first failure")
+    .allowUnknownOption()
+    .addHelpText("after", HELP)
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+}
+
+function portOf(text: string): number {
+  return integer(text, 1, 65_535);
+}
+
+function nodesOf(text: string): number {
+  return integer(text, 1, NODES_MAX);
+}
+
+function valueBytesOf(text: string): number {
+  return integer(text, 1, VALUE_BYTES_MAX_CEILING);
+}
+
+function integer(text: string, min: number, max: number): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
+}
+
+function addAddress(text: string, all: readonly string[]): readonly string[] {
+  return [...all, ...addressesOf(text)];
+}
+
+function addressesOf(text: string): readonly string[] {
+  try {
+    return text.split(",").map((item) => formatAddress(parseAddress(item)));
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
