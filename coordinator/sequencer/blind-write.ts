@@ -74,7 +74,7 @@ export class BlindWrite implements KeyTask, Swept {
 /** One or several blind writes that share one sending. */
 export class Flight implements Swept, Sending {
   readonly #sequencer: SequencerServices;
-  readonly #writes: readonly BlindWrite[];
+  #writes: readonly BlindWrite[];
   readonly #versions: Version[] = [];
   readonly #runtime: SlotRuntime;
   readonly #deadline: number;
@@ -106,8 +106,11 @@ export class Flight implements Swept, Sending {
       return;
     }
     this.#refuseHopeless();
-    if (!this.#writes.some(({ answered }) => !answered)) return this.#release();
+    const open = this.#writes.filter(({ answered }) => !answered);
+    if (open.length === 0) return this.#release();
     if (this.#reachable() < this.#needed(this.#easiest)) return;
+    // What was refused meanwhile must not be sent: it was told that it had no effect.
+    this.#writes = open;
     this.#issue();
   }
 
