@@ -37,10 +37,8 @@ interface Row {
 }
 
 export class Metrics {
-  /** By operation and level; made when first used. */
-  readonly #rows = new Map<string, Row>();
-  /** The row used last: mostly the next one too. */
-  #latest: Row | undefined;
+  /** By operation and then level; each made when first used. */
+  readonly #rows: (Row | undefined)[] = [];
 
   /**
    * Counts one answered operation.
@@ -52,24 +50,15 @@ export class Metrics {
     outcome: MeasuredOutcome,
     { startedAt, now }: { readonly startedAt: number; readonly now: number },
   ): void {
-    const row = this.#row(operation, level);
+    const index = rank(operation, level);
+    const row = (this.#rows[index] ??= newRow(operation, level));
     row.latencies[outcome].record(now - startedAt);
     row.rate.count(now);
   }
 
-  #row(operation: MeasuredOperation, level: Level | "-"): Row {
-    const latest = this.#latest;
-    if (latest && latest.operation === operation && latest.level === level) return latest;
-    const name = `${operation} ${level}`;
-    const row = this.#rows.get(name) ?? newRow(operation, level);
-    this.#rows.set(name, row);
-    this.#latest = row;
-    return row;
-  }
-
   /** What the `metrics` command shows. */
   rows(now: number): OperationMetrics[] {
-    return this.#sorted().map(({ operation, level, latencies, rate }) => {
+    return this.#used().map(({ operation, level, latencies, rate }) => {
       const all = new LatencyHistogram();
       for (const outcome of METRIC_OUTCOMES) all.add(latencies[outcome]);
       return {
@@ -88,7 +77,7 @@ export class Metrics {
 
   /** The same as histograms with fixed buckets, those without a count left out. */
   series(): LatencySeries[] {
-    return this.#sorted().flatMap(({ operation, level, latencies }) =>
+    return this.#used().flatMap(({ operation, level, latencies }) =>
       METRIC_OUTCOMES.filter((outcome) => latencies[outcome].count > 0).map((outcome) => {
         const latency = latencies[outcome];
         const cumulative = latency.cumulative();
@@ -101,11 +90,13 @@ export class Metrics {
     );
   }
 
-  #sorted(): Row[] {
-    const rank = ({ operation, level }: Row): number =>
-      OPERATIONS.indexOf(operation) * METRIC_LEVELS.length + METRIC_LEVELS.indexOf(level);
-    return [...this.#rows.values()].sort((a, b) => rank(a) - rank(b));
+  #used(): Row[] {
+    return this.#rows.filter((row) => row !== undefined);
   }
+}
+
+function rank(operation: MeasuredOperation, level: Level | "-"): number {
+  return OPERATIONS.indexOf(operation) * METRIC_LEVELS.length + METRIC_LEVELS.indexOf(level);
 }
 
 function newRow(operation: MeasuredOperation, level: Level | "-"): Row {
