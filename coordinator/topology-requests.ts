@@ -76,7 +76,11 @@ export class TopologyRequests {
   /** A member is answered at once, with its address put right; one that is being added is told how that goes. */
   *#joined(asker: Asker, change: AddNode): Script<KvError | undefined> {
     const leader = this.#host.leader();
-    if (!leader?.active) return yield* this.#requested(asker, change);
+    if (!leader?.active) {
+      // Perhaps a voter at a new address, without which nobody can lead.
+      this.#host.voters.hint(change.address);
+      return yield* this.#requested(asker, change);
+    }
     const open = leader.state.operations.find(({ change: other }) => sameNode(other, change));
     if (open) {
       const watcher = this.#watcher(asker);

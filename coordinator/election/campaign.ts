@@ -66,7 +66,7 @@ function* discover(candidate: Candidate, known: Known): Script<Set<string>> {
   const answered = new Set<string>();
   const asked = new Set<string>();
   learn(candidate, known, candidate.voters.local.inspect(), undefined, answered);
-  let addresses = new Set(candidate.hints);
+  let addresses = new Set([...candidate.hints, ...candidate.voters.hints]);
   while (addresses.size > 0) {
     const round = [...addresses];
     for (const address of round) asked.add(address);

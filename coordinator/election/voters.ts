@@ -10,11 +10,16 @@ import type { LocalVoter } from "./local-voter.ts";
 
 export const VOTE_TIMEOUT_MS = 1_000;
 
+/** Addresses kept beside the cluster file's. */
+const HINTS_MAX = 64;
+
 export class Voters {
   readonly #links: Links;
   readonly #local: LocalVoter;
   /** Where a seat was last found. */
   readonly #found = new Map<string, string>();
+  /** Where nodes said that they are, while nobody led. */
+  readonly #hints = new Set<string>();
 
   constructor(links: Links, local: LocalVoter) {
     this.#links = links;
@@ -32,6 +37,17 @@ export class Voters {
   /** Remembers where a node answered. */
   found(id: string, address: string): void {
     this.#found.set(id, address);
+  }
+
+  /** A node says that it is there: a campaign looks there too. Only what it answers there counts. */
+  hint(address: string): void {
+    const [oldest] = this.#hints;
+    if (this.#hints.size >= HINTS_MAX && oldest !== undefined) this.#hints.delete(oldest);
+    this.#hints.add(address);
+  }
+
+  get hints(): readonly string[] {
+    return [...this.#hints];
   }
 
   inspect(address: string): Future<Answer> {

@@ -72,6 +72,19 @@ test("V5: the only voter moves, and its vote is asked for at its new address", (
   expect(world.ask({ op: "get", key: "key 1" })).toMatchObject({ value: "again" });
 });
 
+test("V5: voters that moved while nobody led are found by asking to join", () => {
+  const world = cluster(66, { A: 5001 });
+  world.crashCoordinator();
+  move(world, 5001, 5009);
+  world.startCoordinator();
+  world.runFor(5_000);
+  expect(world.coordinator?.role).toBe("waiting");
+  expect(world.ask({ op: "join", node: "A", address: address(5009) })).toMatchObject({ code: "NO_LEADER" });
+  world.runUntil(() => world.coordinator?.role === "leader");
+  expect(world.ask({ op: "join", node: "A", address: address(5009) })).toMatchObject({ done: true });
+  expect(world.ask({ op: "get", key: "key 1" })).toMatchObject({ value: "v" });
+});
+
 test("the same incarnation under another id is refused, and so are an id, an address and a cluster that are taken", () => {
   const world = cluster(64, { A: 5001, B: 5002 });
   const join = (node: string, port: number): Message => world.ask({ op: "join", node, address: address(port) });
