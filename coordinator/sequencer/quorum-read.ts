@@ -27,6 +27,7 @@ export class QuorumRead implements OpListener, Swept {
   #answers = new Map<NodeId, ReadResult>();
   #asked = new Map<NodeId, number>();
   #refused = new Map<NodeId, number>();
+  #started = false;
   #done = false;
   /** Distinguishes answers to this round from those to an earlier one. */
   #round: { readonly listener: OpListener } | undefined;
@@ -50,6 +51,7 @@ export class QuorumRead implements OpListener, Swept {
   /** (Re)starts with the slot's present members. Level one passes while a slot changes hands. */
   start(): void {
     if (this.#done) return;
+    this.#started = true;
     this.#members = this.#runtime.members;
     this.#answers.clear();
     this.#asked.clear();
@@ -131,7 +133,8 @@ export class QuorumRead implements OpListener, Swept {
       this.#finish({ type: "error", error });
       return false;
     }
-    if (this.#members !== this.#runtime.members) this.start();
+    // One that waits behind a write of its own connection is started by that write's end, not from here.
+    if (this.#started && this.#members !== this.#runtime.members) this.start();
     if (this.#round) this.#nudge(now);
     return !this.#done;
   }
