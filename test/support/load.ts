@@ -86,6 +86,7 @@ export class Load {
   #failed = 0;
   #acknowledgedAt = performance.now();
   #longestGapMs = 0;
+  #latestGapMs = 0;
   #running = true;
   #watchers: { readonly count: number; readonly done: () => void }[] = [];
 
@@ -115,6 +116,14 @@ export class Load {
   /** Resolves when so many more operations are acknowledged: a time measured in work, not by a clock. */
   async progress(count: number): Promise<void> {
     await new Promise<void>((done) => this.#watchers.push({ count: this.#acknowledged + count, done }));
+  }
+
+  /** The longest time without an acknowledgement since this was asked last, in ms. */
+  gapMs(): number {
+    this.#gap();
+    const gapMs = this.#latestGapMs;
+    this.#latestGapMs = 0;
+    return Math.round(gapMs);
   }
 
   /** Ends the load, once what is under way is settled. */
@@ -263,7 +272,9 @@ export class Load {
   }
 
   #gap(): void {
-    this.#longestGapMs = Math.max(this.#longestGapMs, performance.now() - this.#acknowledgedAt);
+    const gapMs = performance.now() - this.#acknowledgedAt;
+    this.#longestGapMs = Math.max(this.#longestGapMs, gapMs);
+    this.#latestGapMs = Math.max(this.#latestGapMs, gapMs);
   }
 
   #pick(): HotKey {
