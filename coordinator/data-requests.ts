@@ -79,7 +79,7 @@ export class DataRequests {
       value: request.op === "put" ? request.value : null,
       level,
       condition,
-      wantsFound: request.op === "delete" && request.report === true && level !== "one",
+      wantsFound: request.op === "delete" && (request.report === true || request.found === true) && level !== "one",
       operation: request.operation ?? "",
       firstEpoch: request.firstEpoch,
       report: request.report === true,
