@@ -19,6 +19,8 @@ const START_MS_MAX = 10_000;
 const RETRY_MS = 100;
 /** What node_server says of a directory that another process has open. */
 const IN_USE = "another process uses the data directory";
+/** And of a port that was free a moment ago. */
+const PORT_TAKEN = "is already in use";
 /** dist/coordinator/up.js → the command at the top. */
 const NODE_SERVER = fileURLToPath(new URL("../../node_server", import.meta.url));
 
@@ -56,7 +58,7 @@ export class UpNodes {
    */
   async start(count: number | undefined): Promise<UpNode[]> {
     const ids = nodeNames(this.#options.directory, count);
-    const ports = await freePorts(ids.length);
+    const ports = await freePorts(FIRST_PORT, ids.length);
     return await Promise.all(ids.map((id, index) => this.#start(id, ports[index] as number)));
   }
 
@@ -89,19 +91,23 @@ export class UpNodes {
     clearTimeout(timer);
   }
 
-  async #start(id: NodeId, port: number): Promise<UpNode> {
-    this.#ports.set(id, port);
+  async #start(id: NodeId, wanted: number): Promise<UpNode> {
+    let port = wanted;
     for (const since = performance.now(); ;) {
       if (this.#stopping) throw new KvError("CANCELLED", "stopped while starting");
       const child = this.#spawn(id, port);
       const refusal = await readyOrRefusal(child);
       if (refusal === undefined) {
+        this.#ports.set(id, port);
         child.once("exit", (code, signal) => this.#died(id, child, String(signal ?? `status ${code}`)));
         return { id, address: `127.0.0.1:${port}`, port, child };
       }
       this.#children.delete(id);
-      if (!refusal.includes(IN_USE) || performance.now() - since > START_MS_MAX)
+      const taken = refusal.includes(PORT_TAKEN);
+      if (!(taken || refusal.includes(IN_USE)) || performance.now() - since > START_MS_MAX)
         throw new KvError("NODE_UNREACHABLE", `node ${id} did not start: ${refusal}`);
+      // Past the ports of the other nodes, which may not listen yet.
+      if (taken) port = (await freePorts(port + this.#children.size + 1, 1))[0] ?? port;
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
   }
@@ -150,10 +156,10 @@ export function nodeNames(directory: string, count: number | undefined): NodeId[
 }
 
 /** Ports where nobody listens at the moment. */
-async function freePorts(count: number): Promise<number[]> {
+async function freePorts(first: number, count: number): Promise<number[]> {
   const ports: number[] = [];
-  for (let port = FIRST_PORT; ports.length < count; port++) {
-    if (port > 65_535) throw new KvError("NODE_UNREACHABLE", `too few free ports from ${FIRST_PORT} on`);
+  for (let port = first; ports.length < count; port++) {
+    if (port > 65_535) throw new KvError("NODE_UNREACHABLE", `too few free ports from ${first} on`);
     if (await isFree(port)) ports.push(port);
   }
   return ports;

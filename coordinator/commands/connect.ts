@@ -93,8 +93,18 @@ async function firstSession(wanted: readonly Candidate[]): Promise<Session> {
   if (spare !== undefined) return spare;
   const [only] = reasons;
   if (wanted.length === 1 && only !== undefined && only.code !== "NODE_UNREACHABLE") throw only;
-  const why = [...new Set(reasons.map(({ message }) => message))].join(", ");
-  throw new KvError("NODE_UNREACHABLE", `${why}; start one with ./runtime or ./runtime up, or use --connect host:port`);
+  throw new KvError(
+    "NODE_UNREACHABLE",
+    `${nobody(reasons)}; start one with ./runtime or ./runtime up, or use --connect`,
+  );
+}
+
+/** What was tried, each reason once. */
+function nobody(reasons: readonly KvError[]): string {
+  const silent = reasons.filter(({ message }) => message.endsWith("ECONNREFUSED"));
+  const others = reasons.filter((reason) => !silent.includes(reason)).map(({ message }) => message);
+  const where = silent.map(({ details }) => String(details["address"])).join(", ");
+  return [...(where === "" ? [] : [`nobody listens at ${where}`]), ...new Set(others)].join("; ");
 }
 
 async function sessionAt({ address, cluster }: Candidate): Promise<Session> {

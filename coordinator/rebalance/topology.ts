@@ -305,7 +305,9 @@ export class Topology {
   }
 
   #tell(operation: TopologyOperation): void {
-    const status = this.#progressOf(operation).status(operation, this.#context.timers.now);
+    const ahead = this.#context.state().operations.findIndex(({ id }) => id === operation.id);
+    const now = this.#progressOf(operation).status(operation, this.#context.timers.now);
+    const status = now.phase === "queued" && ahead > 0 ? { ...now, ahead } : now;
     for (const watcher of this.#watchers.get(operation.id) ?? []) watcher(status, { done: false });
   }
 

@@ -97,7 +97,8 @@ export class Narration {
   #opening(status: OperationStatus): readonly string[] {
     if (this.#begun) return [];
     if (status.phase === "queued") {
-      if (this.#queued) return [];
+      // The first word of an operation that nothing is ahead of is no news.
+      if (this.#queued || status.ahead === undefined) return [];
       this.#queued = true;
       return [`Operation ${status.operation} (${this.#change}) waits behind others; \`ops\` shows them.`];
     }

@@ -243,6 +243,8 @@ export interface OperationStatus {
   readonly elapsedMs: number;
   /** Time that operations on a slot were held, over the slots moved so far. */
   readonly freezeMs?: { readonly p50: number; readonly p99: number; readonly max: number };
+  /** While queued: operations that come first. */
+  readonly ahead?: number;
   /** Why it waits, or what to know: `under-replicated: …`. */
   readonly notes?: readonly string[];
 }

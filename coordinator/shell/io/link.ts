@@ -166,10 +166,7 @@ export class Link {
     } catch (error) {
       if (error instanceof KvError && error.code !== "NODE_UNREACHABLE") throw error;
       const reason = error instanceof Error ? error.message : String(error);
-      throw new KvError(
-        "NO_LEADER",
-        `no coordinator answers${this.#target ? ` at ${this.#target}` : ""}: ${reason}; the next command tries again`,
-      );
+      throw new KvError("NO_LEADER", `no coordinator answers${this.#target ? ` at ${this.#target}` : ""}: ${reason}`);
     }
   }
 

@@ -73,7 +73,8 @@ async function runFromInput(options: ShellOptions): Promise<ExitStatus> {
   const desk = openDesk(options, { interactive: false });
   try {
     const status = await runScript(options.input, desk.runner, { stopOnError: options.stopOnError ?? false });
-    if (!desk.runner.exiting) await options.scriptEnded?.();
+    const stopped = desk.runner.exiting || (status !== 0 && options.stopOnError === true);
+    if (!stopped) await options.scriptEnded?.();
     return status;
   } finally {
     desk.close();

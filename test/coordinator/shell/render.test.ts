@@ -103,8 +103,9 @@ describe("operations", () => {
 
   test("an operation in the queue says so once, opens once it begins, and tells each note once", () => {
     const narration = new Narration("addnode", ["Node added: C"], PLAIN);
-    expect(narration.hear({ ...MOVING, phase: "queued" })).toHaveLength(1);
     expect(narration.hear({ ...MOVING, phase: "queued" })).toEqual([]);
+    expect(narration.hear({ ...MOVING, phase: "queued", ahead: 1 })).toHaveLength(1);
+    expect(narration.hear({ ...MOVING, phase: "queued", ahead: 1 })).toEqual([]);
     expect(narration.hear({ ...MOVING, notes: ["under-replicated: 3 wanted, 2 nodes"] })).toEqual([
       "Node added: C",
       "Note: under-replicated: 3 wanted, 2 nodes",
