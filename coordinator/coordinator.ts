@@ -14,7 +14,7 @@ import { allSlots } from "../shared/slot.ts";
 import { Timers } from "../shared/timers.ts";
 import type { Ballot } from "../shared/version.ts";
 import { FIRST_STAMP } from "./cluster/peers.ts";
-import { campaign, type CampaignResult } from "./election/campaign.ts";
+import { campaign, type CampaignResult, type Won } from "./election/campaign.ts";
 import { LocalVoter, type LocalVoterFile } from "./election/local-voter.ts";
 import { Voters } from "./election/voters.ts";
 import { greetNewcomer, Leader, takenByOther, type NoticeSubject, type RoleNews } from "./leader.ts";
@@ -296,7 +296,7 @@ export class Coordinator {
     return answer["role"] === "leader" && (answer["owner"] === undefined || answer["owner"] === owner);
   }
 
-  #lead(won: { readonly epoch: number; readonly ballot: Ballot; readonly state: ClusterState }): void {
+  #lead(won: Won): void {
     const { owner, address, without } = this.#options;
     this.#epochSeen = won.epoch;
     this.#waitingFor = [];
@@ -372,7 +372,7 @@ export class Coordinator {
         `${change.address} could not become the first node: ${String(answer["message"])}`,
       );
     }
-    this.#lead({ epoch: 1, ballot, state });
+    this.#lead({ epoch: 1, ballot, state, answering: new Set([change.node]) });
     return undefined;
   }
 

@@ -12,6 +12,7 @@ import { PROTOCOL_VERSIONS } from "../shared/protocol/version.ts";
 import { Peers } from "./cluster/peers.ts";
 import { slotRuntimes, type SlotRuntime } from "./cluster/slot-runtime.ts";
 import { StateLog } from "./election/state-log.ts";
+import type { Won } from "./election/campaign.ts";
 import type { Voters } from "./election/voters.ts";
 import { failure } from "./links/link.ts";
 import type { Links } from "./links/links.ts";
@@ -75,10 +76,7 @@ export class Leader {
   #stamps = 0;
   #active = true;
 
-  constructor(
-    host: LeaderHost,
-    won: { readonly epoch: number; readonly ballot: Ballot; readonly state: ClusterState },
-  ) {
+  constructor(host: LeaderHost, won: Won) {
     this.#host = host;
     this.epoch = won.epoch;
     this.since = host.timers.now;
@@ -208,7 +206,9 @@ export class Leader {
   #answers(id: string): boolean {
     if (id === this.#host.voters.local.seat) return true;
     const peer = this.peers.get(id as NodeId);
-    return peer !== undefined && peer.up && peer.state(this.#host.timers.now) !== "down";
+    // Another coordinator's record is no peer: what it said last has to do.
+    if (!peer) return this.stateLog.answering.has(id);
+    return peer.up && peer.state(this.#host.timers.now) !== "down";
   }
 
   /** Keys and bytes of each slot, from whichever replica knows. */

@@ -8,7 +8,7 @@ import type { NodeState } from "../../shared/protocol/client-messages.ts";
 import type { RolesResult, SlotsResult } from "../../shared/protocol/node-messages.ts";
 import { PROTOCOL_VERSIONS } from "../../shared/protocol/version.ts";
 import { run, sleep, wait, type Script } from "../../shared/script.ts";
-import { compare, equal, type Stamp } from "../../shared/version.ts";
+import { compare, equal, isZero, type Stamp } from "../../shared/version.ts";
 import type { Answer, Link } from "../links/link.ts";
 import type { Links } from "../links/links.ts";
 import type { SlotRuntime } from "./slot-runtime.ts";
@@ -32,6 +32,10 @@ export class Peer {
   /** Why the node was refused, where it was: another cluster, incarnation, protocol. */
   refusedBecause: string | undefined;
   eventLoopDelayMs: number | undefined;
+  /** Counts connections that were greeted: only the newest greeting goes on. */
+  greetings = 0;
+  /** What operators were told last; undefined until it was seen up, or was given time to appear. */
+  toldDown: boolean | undefined;
 
   /** When this leader began to look after it. */
   readonly #since: number;
@@ -126,8 +130,11 @@ export class Peers {
 
   /** Pings every peer; what is heard keeps it up. */
   *heartbeat(): Script<void> {
+    const since = this.#host.links.timers.now;
     while (this.#host.active()) {
+      const { now } = this.#host.links.timers;
       for (const peer of this.#peers.values()) {
+        this.#tell(peer, { down: peer.state(now) === "down", early: now - since < DOWN_MS });
         peer.link.call("control", { op: "ping" }, PING_MS * 4).whenDone((answer) => {
           const delay = answer["eventLoopDelayMs"];
           if (typeof delay === "number") peer.eventLoopDelayMs = delay;
@@ -137,15 +144,35 @@ export class Peers {
     }
   }
 
-  /** Says hello, lets data flow, then mends roles until they are right. */
+  /** Notices that a node went down or came back. Right after a start nobody is connected yet, which is no news. */
+  #tell(peer: Peer, { down, early }: { readonly down: boolean; readonly early: boolean }): void {
+    const before = peer.toldDown;
+    if (down === before || (down && before === undefined && early)) return;
+    peer.toldDown = down;
+    if (before === undefined && !down) return;
+    this.#host.notice(`node ${peer.id} (${peer.member.address}) is ${down ? "down" : "up again"}`);
+  }
+
+  /**
+   * Says hello, lets data flow, then mends roles until they are right. A node that was paused answers late or never: it is greeted
+   * again for as long as the connection stands.
+   */
   *#greet(peer: Peer): Script<void> {
     const { link } = peer;
+    const greeting = ++peer.greetings;
+    const stands = (): boolean =>
+      this.#current(peer) && peer.greetings === greeting && link.isUp("data") && link.isUp("control");
     const { cluster } = this.#host.state();
     const hello = { op: "hello", versions: PROTOCOL_VERSIONS, cluster, leader: this.#host.address };
-    const answer = yield* wait(link.call("control", hello, HELLO_TIMEOUT_MS));
-    if (!this.#current(peer) || !this.#recognised(peer, answer)) return;
+    for (;;) {
+      const answer = yield* wait(link.call("control", hello, HELLO_TIMEOUT_MS));
+      if (!stands()) return;
+      if (this.#recognised(peer, answer)) break;
+      yield* wait(sleep(this.#host.links.timers, PING_MS));
+      if (!stands()) return;
+    }
     link.direct({ cluster, node: peer.id, incarnation: peer.member.incarnation, epoch: this.#host.epoch });
-    yield* this.#mendRoles(peer);
+    yield* this.#mendRoles(peer, stands);
   }
 
   #current(peer: Peer): boolean {
@@ -166,19 +193,17 @@ export class Peers {
     return answer["status"] === "ok" && peer.refusedBecause === undefined;
   }
 
-  *#mendRoles(peer: Peer): Script<void> {
+  *#mendRoles(peer: Peer, stands: () => boolean): Script<void> {
     for (;;) {
-      const { link } = peer;
-      const result = yield* wait(link.ask({ op: "roles" }, HELLO_TIMEOUT_MS));
-      if (!this.#current(peer) || !link.up) return;
+      const result = yield* wait(peer.link.ask({ op: "roles" }, HELLO_TIMEOUT_MS));
+      if (!stands()) return;
       if (result.status === "error") {
         if (result.code === "FENCED") this.#host.fenced(Number(result["fence"]));
       } else if (yield* this.#mendOnce(peer, (result as RolesResult).roles)) {
         return;
       }
-      if (!this.#current(peer) || !link.up) return;
       yield* wait(sleep(this.#host.links.timers, PING_MS));
-      if (!this.#current(peer) || !link.up) return;
+      if (!stands()) return;
     }
   }
 
@@ -221,7 +246,8 @@ export class Peers {
       if (wanted && group?.role === "member") peer.confirmed[slot] = 1;
       else if (wanted) {
         peer.confirmed[slot] = 0;
-        const first = !group && equal(committed, FIRST_STAMP);
+        const blank = !group || (group.role === "none" && isZero(group.since));
+        const first = blank && equal(committed, FIRST_STAMP);
         if (first || (group?.role === "incoming" && group.copied && equal(group.since, committed))) {
           const item = { slots: [], stamp, committed, first };
           installs.add(`${committed.join(".")} ${stamp.join(".")} ${first}`, item).slots.push(slot);

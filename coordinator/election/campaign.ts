@@ -30,8 +30,16 @@ export interface Candidate {
   readonly leads: (address: string, owner: OwnerId) => Script<boolean>;
 }
 
+export interface Won {
+  readonly epoch: number;
+  readonly ballot: Ballot;
+  readonly state: ClusterState;
+  /** Seats that accepted; late ones are added as they come in. */
+  readonly answering: Set<string>;
+}
+
 export type CampaignResult =
-  | { readonly type: "won"; readonly epoch: number; readonly ballot: Ballot; readonly state: ClusterState }
+  | ({ readonly type: "won" } & Won)
   /** Too few voters answered. `missing` is empty where not even a state was found. */
   | { readonly type: "waiting"; readonly missing: readonly VoterSeat[]; readonly hints: readonly string[] }
   | { readonly type: "leaderAlive"; readonly address: string; readonly epoch: number }
@@ -142,10 +150,16 @@ function* acceptFirst(candidate: Candidate, adopted: ClusterState, epoch: number
   };
   const ballot: Ballot = [epoch, 1];
   const text = encodeState(state);
+  const answering = new Set<string>();
+  const asked = state.voters.map((seat) => {
+    const answer = voters.accept(candidate.cluster, seat, { ballot, owner, state: text });
+    answer.whenDone((found) => void (isOk(found) && answering.add(seat.id)));
+    return answer;
+  });
   const answers = yield* wait(
     gather(
       candidate.timers,
-      state.voters.map((seat) => voters.accept(candidate.cluster, seat, { ballot, owner, state: text })),
+      asked,
       VOTE_TIMEOUT_MS,
       (arrived) => arrived.filter(isOk).length >= votesNeeded(state.voters),
     ),
@@ -156,7 +170,7 @@ function* acceptFirst(candidate: Candidate, adopted: ClusterState, epoch: number
   if (answers.filter(isOk).length < votesNeeded(state.voters)) {
     return { type: "waiting", missing: state.voters.filter(({ id }) => memberOf(state, id)), hints: candidate.hints };
   }
-  return { type: "won", epoch, ballot, state };
+  return { type: "won", epoch, ballot, state, answering };
 }
 
 export function isOk(answer: Answer): boolean {

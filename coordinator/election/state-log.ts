@@ -13,7 +13,7 @@ import { Future, gather, sleep, wait, type Script } from "../../shared/script.ts
 import type { Timers } from "../../shared/timers.ts";
 import type { Ballot } from "../../shared/version.ts";
 import type { Answer } from "../links/link.ts";
-import { isOk } from "./campaign.ts";
+import { isOk, type Won } from "./campaign.ts";
 import { VOTE_TIMEOUT_MS, type Voters } from "./voters.ts";
 
 const RETRY_MS = 100;
@@ -37,15 +37,15 @@ export class StateLog {
   /** Tail of the queue of changes. */
   #turn: Future<void>;
   /** Seats that answered the latest proposal. */
-  readonly answering = new Set<string>();
+  readonly answering: Set<string>;
 
-  constructor(host: StateLogHost, won: { readonly ballot: Ballot; readonly state: ClusterState }) {
+  constructor(host: StateLogHost, won: Omit<Won, "epoch">) {
     this.#host = host;
     this.#ballot = won.ballot;
     this.#state = won.state;
     this.#turn = new Future();
     this.#turn.resolve();
-    for (const { id } of won.state.voters) this.answering.add(id);
+    this.answering = won.answering;
   }
 
   /** The newest accepted state. */
@@ -107,8 +107,8 @@ export class StateLog {
         this.answering.add(seat.id);
         return;
       }
+      this.answering.delete(seat.id);
       if (found["code"] === "OUT_PROMISED") this.#host.outPromised(Number(found["promised"] ?? 0));
-      else this.answering.delete(seat.id);
     });
     return answer;
   }

@@ -13,26 +13,28 @@ export interface SeatWishes {
   readonly local: VoterSeat;
 }
 
-/** The voter set one step nearer to what it should be; undefined when it is right, or when that step could not be agreed on now. */
+/** The voter set one step nearer to what it should be; undefined when it is right, or when no such step could be agreed on now. */
 export function nextVoters(state: ClusterState, wishes: SeatWishes): readonly VoterSeat[] | undefined {
-  const next = nearer(state, wishes);
   // A change that is proposed must be carried through: only one for which both majorities answer is begun.
   const agreeable = (voters: readonly VoterSeat[]): boolean =>
     voters.filter(({ id }) => wishes.answers(id)).length >= votesNeeded(voters);
-  return next && agreeable(next) && agreeable(state.voters) ? next : undefined;
+  return agreeable(state.voters) ? steps(state, wishes).find(agreeable) : undefined;
 }
 
-function nearer(state: ClusterState, wishes: SeatWishes): readonly VoterSeat[] | undefined {
+/** Voter sets that are one seat nearer to what is wanted, the best first. */
+function steps(state: ClusterState, wishes: SeatWishes): (readonly VoterSeat[])[] {
   const wanted = wantedVoters(state, wishes);
-  const isWanted = (seat: VoterSeat): boolean => wanted.some(({ id }) => id === seat.id);
+  const unwanted = state.voters.filter((seat) => !wanted.some(({ id }) => id === seat.id));
+  const isHindrance = ({ id }: VoterSeat): boolean => id === wishes.leaving || !wishes.answers(id);
+  const hindrances = unwanted.filter(isHindrance);
+  const missing = wanted.filter(({ id }) => wishes.answers(id) && !state.voters.some((seat) => seat.id === id));
   const without = (gone: VoterSeat): readonly VoterSeat[] => state.voters.filter(({ id }) => id !== gone.id);
-  const unwanted = state.voters.filter((seat) => !isWanted(seat));
-  const silent = unwanted.find(({ id }) => id === wishes.leaving || !wishes.answers(id));
-  if (silent && state.voters.length > 1) return without(silent);
-  const missing = wanted.find(({ id }) => wishes.answers(id) && !state.voters.some((seat) => seat.id === id));
-  if (missing) return [...state.voters, missing];
-  const [superfluous] = unwanted;
-  return superfluous && state.voters.length > 1 ? without(superfluous) : undefined;
+  const removable = state.voters.length > 1;
+  return [
+    ...(removable ? hindrances.map(without) : []),
+    ...missing.map((seat) => [...state.voters, seat]),
+    ...(removable ? unwanted.filter((seat) => !isHindrance(seat)).map(without) : []),
+  ];
 }
 
 function wantedVoters(state: ClusterState, wishes: SeatWishes): VoterSeat[] {

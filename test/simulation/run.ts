@@ -29,6 +29,8 @@ export interface RunOptions {
   readonly trace?: (text: string) => void;
 }
 
+/** What is not over by then has to end when nothing is disturbed any more. */
+const STORM_MS_MAX = 60_000;
 const CALM_MS_MAX = 120_000;
 const READ_MS_MAX = 20_000;
 const SPARE_NODES = 2;
@@ -78,7 +80,10 @@ class Run {
     this.#faults.begin();
     this.#clients.start();
     this.#changeLater();
-    this.#world.runUntil(() => this.#clients.done && !this.#changing && this.#changesLeft <= 0, 600_000);
+    const stormEnds = this.#world.timers.now + STORM_MS_MAX;
+    const quiet = (): boolean => this.#clients.done && !this.#changing && this.#changesLeft <= 0;
+    this.#world.runUntil(() => quiet() || this.#world.timers.now >= stormEnds, STORM_MS_MAX * 2);
+    this.#changesLeft = 0;
     this.#faults.end();
     this.#calm();
     for (const key of this.#scenario.clients.keys) this.#readAtTheEnd(key);
@@ -171,10 +176,14 @@ class Run {
   #calm(): void {
     const world = this.#world;
     world.trace("calm");
-    world.runUntil(() => {
+    const ended = (): boolean => this.#clients.done && world.leader?.core?.state?.operations.length === 0;
+    try {
+      world.runUntil(ended, CALM_MS_MAX);
+    } catch {
       const { leader } = world;
-      return leader !== undefined && leader.core?.state?.operations.length === 0;
-    }, CALM_MS_MAX);
+      const open = leader ? world.ask({ op: "ops" }, 1_000, leader.process.name)["operations"] : "nobody leads";
+      throw new Error(`after everything was healed, this did not end: ${JSON.stringify(open)}`);
+    }
   }
 
   /** Once everything is healed, every key can be read, soon. */
