@@ -79,6 +79,13 @@ export const ERRORS = {
   NO_SUCH_OPERATION: definite(false, 404, "no running operation of that id"),
   TOO_MANY_OPERATIONS: definite(true, 429, "the queue of topology operations is full"),
   ABORTED: definite(true, 503, "an attempt to move slots was given up; it is tried again"),
+  // REST only: what HTTP itself can get wrong.
+  NO_SUCH_PATH: definite(false, 404, "no such path; /docs lists all"),
+  METHOD_NOT_ALLOWED: definite(false, 405, "the path has other methods: see Allow"),
+  NOT_ACCEPTABLE: definite(false, 406, "the answer has no form that Accept takes"),
+  SLOW_REQUEST: definite(true, 408, "the request did not arrive in time"),
+  UNSUPPORTED_MEDIA_TYPE: definite(false, 415, "the body is of a type or encoding that this path does not take"),
+  HEADERS_TOO_LARGE: definite(false, 431, "the header fields are longer than 16 KiB together"),
   // INTERNAL: a bug of ours; the log says more.
   INTERNAL: { outcome: "unknown", retryable: false, http: 500, meaning: "a bug: please report it with the log" },
 } as const satisfies Record<string, ErrorInfo>;
