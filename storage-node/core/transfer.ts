@@ -21,6 +21,8 @@ import { notOwner, recordBytes } from "./register.ts";
 
 /** Entries looked at in one go, so that a prefix that matches little does not hold up the event loop. */
 const CHUNK = 256;
+/** With a prefix, a few entries first: where nothing matches, one is enough to know. */
+const CHUNK_FIRST = 16;
 
 export function digest(engine: Engine, control: Control, op: DigestOp): DigestResult | Refusal {
   const refusal = ownsAll(control, op.slots);
@@ -53,20 +55,25 @@ function listSlot(
   range: { readonly after: string | undefined; readonly prefix: string },
   page: Page,
 ): boolean {
+  // Most slots of a small cluster are empty, and a scan looks at all of them: no need to look into the table.
+  const { keys, tombstones } = engine.summary(slot);
+  if (keys + tombstones === 0) return true;
   const { prefix } = range;
   let after = range.after;
+  let chunk = prefix === "" ? CHUNK : CHUNK_FIRST;
   if (prefix !== "" && after === undefined) {
     const exact = engine.read(slot, prefix);
     if (exact && !page.add(slot, { key: prefix, record: exact })) return false;
     after = prefix;
   }
   for (;;) {
-    const entries = engine.list(slot, after, CHUNK);
+    const entries = engine.list(slot, after, chunk);
     for (const entry of entries) {
       if (!entry.key.startsWith(prefix)) return true;
       if (!page.add(slot, entry)) return false;
     }
-    if (entries.length < CHUNK) return true;
+    if (entries.length < chunk) return true;
+    chunk = CHUNK;
     after = entries.at(-1)?.key;
   }
 }

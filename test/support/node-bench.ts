@@ -13,7 +13,7 @@ export type Message = Readonly<Record<string, unknown>>;
 export const CLUSTER = "c0000000-0000-4000-8000-000000000001";
 export const INCARNATION = "a0000000-0000-4000-8000-000000000001" as Incarnation;
 export const NODE_A = { cluster: CLUSTER, node: "A", incarnation: INCARNATION };
-const SEED = 7;
+export const SEED = 7;
 
 /** The key that tests use where any will do, and its slot. */
 export const KEY = "apple";
