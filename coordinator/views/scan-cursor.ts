@@ -18,7 +18,7 @@ export interface ScanCursor {
 
 /** One match in the whole key space. */
 export const SPREAD_MAX = SLOTS * 1_000;
-const SPREAD_FIRST = 320;
+const SPREAD_FIRST = 1_280;
 
 export const START: ScanCursor = { place: { slot: 0 }, spread: SPREAD_FIRST };
 

@@ -13,8 +13,8 @@ import type { Leader } from "../leader.ts";
 import { comparePlaces, earlier, type Place } from "./scan-cursor.ts";
 
 const LIST_TIMEOUT_MS = 600;
-/** Slots of one window: a node looks at all of them in one go. */
-const SLOTS_MAX = 512;
+/** Slots of one window with a prefix: a node looks into all of them in one go. Without one, it stops when its page is full. */
+const SEARCHED_SLOTS_MAX = 512;
 
 /** What the members of a majority say of one key. */
 export interface Found {
@@ -77,7 +77,8 @@ export function* listWindow(leader: Leader, request: WindowRequest): Script<Wind
 function choose(leader: Leader, request: WindowRequest): Choice | WindowResult {
   const asked = new Map<NodeId, Asked>();
   const memberships: (readonly NodeId[])[] = [];
-  const end = Math.min(request.from.slot + Math.min(request.width, SLOTS_MAX), SLOTS);
+  const most = request.prefix === "" ? SLOTS : SEARCHED_SLOTS_MAX;
+  const end = Math.min(request.from.slot + Math.min(request.width, most), SLOTS);
   for (let slot = request.from.slot; slot < end; slot++) {
     const runtime = leader.slots[slot] as SlotRuntime;
     const readers = runtime.held ? [] : readersOf(leader, runtime, request);
