@@ -13,7 +13,7 @@ import type { AnswerTo } from "../../shared/client/answers.ts";
 import { openSession, type Session } from "../../shared/client/session.ts";
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
-import { buildProgram, type Ended, killProcess, type NodeProcess, startNode, startProgram } from "./node-process.ts";
+import { buildProgram, type Ended, killProcess, type NodeProcess, startProgram } from "./node-process.ts";
 
 const PORT_MIN = 20_000;
 const PORT_MAX = 32_000;
@@ -86,10 +86,13 @@ export class ClusterProcess {
     return path.join(this.folder, id);
   }
 
-  /** Starts a node's process, also one that was killed: same port, same directory. Does not add it to the cluster. */
-  async startNode(id: string): Promise<void> {
+  /**
+   * Starts a node's process, also one that was killed: same port, same directory. Does not add it to the cluster.
+   * @param wrapper A command to run it under, such as strace.
+   */
+  async startNode(id: string, wrapper: readonly string[] = []): Promise<void> {
     const port = this.#nodes.get(id)?.port ?? (await freePort());
-    const process = startNode([String(port), "--data-dir", id, "--id", id], this.folder);
+    const process = startProgram("node_server", [String(port), "--data-dir", id, "--id", id], this.folder, wrapper);
     this.#nodes.set(id, { port, process });
     await process.ready;
   }
