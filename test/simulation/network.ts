@@ -18,6 +18,14 @@ export interface NetworkFaults {
   lateMsMax: number;
 }
 
+/** A message on its way, for tests that strike at one of them. */
+export interface Passing {
+  readonly from: string;
+  readonly to: string;
+  readonly message: Message;
+  readonly connection: Connection;
+}
+
 /** A side of a connection: called in its own process. */
 export interface Side {
   up?(connection: Connection): void;
@@ -86,6 +94,8 @@ export class Network {
   #held: { readonly direction: string; readonly resume: () => void }[] = [];
   #ids = 0;
   messages = 0;
+  /** Sees every message as it is sent; `lost` is not delivered, a number is a delay in ms beside the usual one. */
+  intercept: ((passing: Passing) => "lost" | number | undefined) | undefined;
 
   constructor(timers: Timers, random: Random) {
     this.#timers = timers;
@@ -143,7 +153,14 @@ export class Network {
     if (this.faults.breakage > 0 && chance(this.#random, this.faults.breakage)) {
       this.#timers.after(this.#random() * this.faults.delayMsMax, () => connection.break());
     }
+    const fate = this.intercept?.({ from: sender.process.name, to: receiver.process.name, message, connection });
+    if (fate === "lost") return;
     const flight: Flight = { message, cancelled: false };
+    if (fate !== undefined) {
+      // Overtaken by what follows, as if it had come in on a connection of its own that broke.
+      this.#timers.after(fate, () => this.#arrive(connection, sender, { ...receiver, closed: false }, flight));
+      return;
+    }
     receiver.flights.push(flight);
     receiver.busyUntil = Math.max(receiver.busyUntil, this.#timers.now + this.#delay());
     this.#timers.after(receiver.busyUntil - this.#timers.now, () => this.#arrive(connection, sender, receiver, flight));
