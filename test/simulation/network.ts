@@ -123,7 +123,7 @@ export class Network {
 
   /** All connections of a process that has died or is cut off. */
   breakAll(process: Process): void {
-    for (const connection of [...this.#connections]) {
+    for (const connection of this.#connections) {
       if (connection.client.process === process || connection.server.process === process) connection.break();
     }
   }
