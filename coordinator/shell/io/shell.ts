@@ -182,7 +182,7 @@ function newTerminal(options: ShellOptions, runner: () => Runner, link: Link): T
     input: options.input,
     output: options.output,
     history: openHistory(options.historyFile),
-    exitHint: "(exit, or Ctrl-D, leaves)",
+    exitHint: "(Ctrl-C again, Ctrl-D or exit leaves)",
     complete: async (line) => complete(line, await vocabulary(line)),
   });
 }

@@ -13,7 +13,7 @@ export interface TerminalOptions {
   readonly history: History;
   /** Candidates and the word they replace. */
   readonly complete: (line: string) => Promise<readonly [candidates: string[], word: string]>;
-  /** Second Ctrl-C on an empty line. */
+  /** Said at the first Ctrl-C on an empty line; the second one in a row leaves. */
   readonly exitHint: string;
 }
 
@@ -147,10 +147,14 @@ export class Terminal {
     }
   }
 
-  /** Clears the line, as a login shell does; on an empty one, the second time says how to leave. */
+  /** Clears the line, as a login shell does; on an empty one says how to leave, and leaves the second time. */
   #interruptPrompt(): void {
     this.#emptyInterrupts = this.#rl.line === "" ? this.#emptyInterrupts + 1 : 0;
-    const hint = this.#emptyInterrupts >= 2 ? `${this.#options.exitHint}\n` : "";
+    if (this.#emptyInterrupts >= 2) {
+      this.#options.output.write("^C");
+      return this.#rl.close();
+    }
+    const hint = this.#emptyInterrupts === 1 ? `${this.#options.exitHint}\n` : "";
     this.#options.output.write(`^C\n${hint}`);
     this.#clearInput();
     this.#rl.prompt(true);
