@@ -66,6 +66,8 @@ export interface CoordinatorOptions {
   /** Id of our voter's seat where there is no file yet: `coordinator:<uuid>`. */
   readonly seat: string;
   readonly valueBytesMax: number;
+  /** Where this process serves REST, for standbys to send its clients to: `host:port`, undefined while it does not. */
+  readonly http?: () => string | undefined;
   /** A fresh UUID. */
   readonly uuid: () => string;
   /** 0 ≤ x < 1. */
@@ -90,6 +92,8 @@ export class Coordinator {
   #hints: readonly string[];
   #role: CoordinatorRole = "new";
   #rival: { readonly address: string; readonly epoch: number } | undefined;
+  /** Where the rival serves REST, if it said so. */
+  #rivalHttp: string | undefined;
   #waitingFor: readonly { readonly id: string; readonly address: string }[] = [];
   #epochSeen = 0;
   #stopped = false;
@@ -220,9 +224,7 @@ export class Coordinator {
       return new KvError(
         "NOT_LEADER",
         `another coordinator leads, at ${address}: ./runtime shell --connect ${address}`,
-        {
-          leader: address,
-        },
+        { leader: address, ...(this.#rivalHttp !== undefined && { leaderHttp: this.#rivalHttp }) },
       );
     }
     if (this.#role === "standby")
@@ -234,6 +236,7 @@ export class Coordinator {
 
   #hello(): Readonly<Record<string, unknown>> {
     const leader = this.#leader?.active === true ? this.#options.address : this.#rival?.address;
+    const http = this.#options.http?.();
     return {
       role: this.#role,
       cluster: this.#cluster ?? null,
@@ -241,6 +244,7 @@ export class Coordinator {
       owner: this.#options.owner,
       valueBytesMax: this.#options.valueBytesMax,
       ...(leader !== undefined && { leader }),
+      ...(http !== undefined && { http }),
     };
   }
 
@@ -293,6 +297,7 @@ export class Coordinator {
     const until = this.#timers.now + RIVAL_TIMEOUT_MS;
     while (!link.isUp("control") && this.#timers.now < until) yield* wait(sleep(this.#timers, RIVAL_TIMEOUT_MS / 20));
     const answer = yield* wait(link.call("control", { op: "hello", versions: PROTOCOL_VERSIONS }, RIVAL_TIMEOUT_MS));
+    this.#rivalHttp = typeof answer["http"] === "string" ? answer["http"] : undefined;
     return answer["role"] === "leader" && (answer["owner"] === undefined || answer["owner"] === owner);
   }
 

@@ -6,6 +6,7 @@ import { formatAddress, parseAddress } from "../shared/io/address.ts";
 import { NODES_MAX, VALUE_BYTES_MAX_CEILING, VALUE_BYTES_MAX_DEFAULT } from "../shared/limits.ts";
 
 export const DEFAULT_PORT = 7401;
+export const DEFAULT_HTTP_PORT = 8001;
 const DEFAULT_CLUSTER_FILE = path.join("data", "cluster.json");
 /** Where `runtime up` keeps everything. */
 export const UP_DIRECTORY = path.join("data", "up");
@@ -14,6 +15,8 @@ export const UP_CLUSTER_FILE = path.join(UP_DIRECTORY, "cluster.json");
 export interface Flags {
   /** Given, or undefined: the default one, or the next that is free. */
   readonly port: number | undefined;
+  /** For REST: given, undefined as for `port`, or false: none. */
+  readonly http: number | false | undefined;
   readonly host: string;
   readonly clusterFile: string;
   /** Whether the cluster file was named: then no other one is looked at. */
@@ -41,6 +44,7 @@ export function parseInvocation(argv: readonly string[]): Invocation {
   const given = program.opts<Given>();
   const flags = {
     port: given.port,
+    http: given.http,
     host: given.host,
     clusterFile: given.clusterFile ?? DEFAULT_CLUSTER_FILE,
     clusterFileGiven: given.clusterFile !== undefined,
@@ -57,6 +61,7 @@ export function parseInvocation(argv: readonly string[]): Invocation {
 
 interface Given {
   readonly port?: number;
+  readonly http?: number | false;
   readonly host: string;
   readonly clusterFile?: string;
   readonly join: readonly string[];
@@ -94,6 +99,8 @@ function buildProgram(): Command {
     .description("A holdfast coordinator with a shell, a whole cluster, or one command.")
     .argument("[command...]", "see below; without one: a coordinator with a shell")
     .option("--port <port>", `port for clients (default: ${DEFAULT_PORT}, or the next free one)`, portOf)
+    .option("--http <port>", `port for REST (default: ${DEFAULT_HTTP_PORT}, or the next free one)`, portOf)
+    .option("--no-http", "serve no REST")
     .option("--host <host>", "interface to listen on", "127.0.0.1")
     .option("--cluster-file <file>", `where the cluster is remembered (default: ${DEFAULT_CLUSTER_FILE})`)
     .option("--join <host:port>", "look for the cluster at this node or coordinator (repeatable)", addAddress, [])

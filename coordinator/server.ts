@@ -39,6 +39,8 @@ export interface LocalClient {
 }
 
 export class CoordinatorServer {
+  /** Where REST is served for this coordinator, once it is: `host:port`. */
+  httpAddress: string | undefined;
   readonly #options: ServerOptions;
   #core: Coordinator | undefined;
   #listener: Listener | undefined;
@@ -85,6 +87,7 @@ export class CoordinatorServer {
         voterFile: readVoterFile(clusterFile),
         seat: `coordinator:${randomUUID()}`,
         valueBytesMax,
+        http: () => this.httpAddress,
         uuid: randomUUID,
         random: Math.random,
       },

@@ -5,7 +5,7 @@ import type { Flags } from "../flags.ts";
 import { runShell } from "../shell/io/shell.ts";
 import { logFileOf, shellOptions } from "./connect.ts";
 import { Notices } from "./notices.ts";
-import { decidedSoon, type Started, startCoordinator } from "./start.ts";
+import { decidedSoon, listeningLine, restLine, type Started, startCoordinator } from "./start.ts";
 
 /** How long the shell of a coordinator waits for its first role before it opens all the same. */
 const DECISION_MS_MAX = 1_500;
@@ -18,7 +18,7 @@ export async function serve(flags: Flags): Promise<number> {
   const stopped = stopOnSignals(started, () => log.info("stopping"));
   await Promise.race([server.decided, stopped]);
   for (const line of server.role === "waiting" ? started.lines() : []) log.warn(line);
-  process.stdout.write(`runtime listening on ${server.address} http=off role=${server.role}\n`);
+  process.stdout.write(`${listeningLine(started)}\n`);
   await stopped;
   log.info("stopped");
   return 0;
@@ -34,20 +34,20 @@ export async function interactive(flags: Flags): Promise<number> {
   await decidedSoon(server, DECISION_MS_MAX);
   const status = await runShell({
     ...shellOptions(flags, [server.address]),
-    info: started.lines(),
+    info: [...restLine(started), ...started.lines()],
     notices: notices.subscribe,
   });
-  await server.stop();
+  await started.stop();
   log.info("stopped");
   return status;
 }
 
 /** Resolves when a signal came and the coordinator has answered what was open. */
-function stopOnSignals({ server }: Started, begin: () => void): Promise<void> {
+function stopOnSignals(started: Started, begin: () => void): Promise<void> {
   return new Promise((resolve) => {
     const stop = (): void => {
       begin();
-      void server.stop().then(resolve);
+      void started.stop().then(resolve);
     };
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, stop);
   });

@@ -1,11 +1,14 @@
 // Start: a coordinator in this process. Looks at its files before it listens, takes the port it was given or the next free one from the
 // default, logs everything and tells only changes of leader and nodes. Where it is told to join a cluster that it has no file of, it
 // asks the addresses which cluster that is.
+import { createRequire } from "node:module";
 import type { Logger } from "pino";
 import { openSession } from "../../shared/client/session.ts";
 import { KvError } from "../../shared/errors.ts";
-import { checkWritable, readClusterFile, readVoterFile, writeDurably } from "../files.ts";
-import { DEFAULT_PORT, type Flags } from "../flags.ts";
+import { checkWritable, readClusterFile, writeDurably } from "../files.ts";
+import { DEFAULT_HTTP_PORT, DEFAULT_PORT, type Flags } from "../flags.ts";
+import type { Answered } from "../http/backend.ts";
+import type { HttpServer } from "../http/http-server.ts";
 import type { RoleNews } from "../leader.ts";
 import { roleLines, type StartCommand } from "../news.ts";
 import { CoordinatorServer } from "../server.ts";
@@ -14,7 +17,7 @@ const PORTS_TRIED = 100;
 const JOIN_TIMEOUT_MS = 2_000;
 
 export interface StartOptions {
-  readonly flags: Pick<Flags, "port" | "host" | "clusterFile" | "join" | "valueBytesMax">;
+  readonly flags: Pick<Flags, "port" | "http" | "host" | "clusterFile" | "join" | "valueBytesMax">;
   readonly log: Logger;
   /** Changes of leader and nodes, after the first decision. */
   readonly tell: (line: string) => void;
@@ -23,6 +26,10 @@ export interface StartOptions {
 
 export interface Started {
   readonly server: CoordinatorServer;
+  /** Where REST is served; undefined where it is not. */
+  readonly http: HttpServer | undefined;
+  /** Answers what is open, then closes everything. */
+  readonly stop: () => Promise<void>;
   /** Role and what to do about it, as of now; empty before the first decision. */
   readonly lines: () => readonly string[];
 }
@@ -31,7 +38,6 @@ export interface Started {
 export async function startCoordinator(options: StartOptions): Promise<Started> {
   const { flags, log, tell } = options;
   checkWritable(flags.clusterFile);
-  readVoterFile(flags.clusterFile);
   await learnCluster(flags);
   let lines: readonly string[] = [];
   const server = await listening(options, (news, address) => {
@@ -42,7 +48,64 @@ export async function startCoordinator(options: StartOptions): Promise<Started> 
     if (before.length > 0) for (const line of lines) tell(line);
   });
   log.info({ address: server.address, clusterFile: flags.clusterFile }, "listening");
-  return { server, lines: () => lines };
+  const http = await servingHttp(options, server);
+  const stop = async (): Promise<void> => {
+    await http?.close();
+    await server.stop();
+  };
+  return { server, http, stop, lines: () => lines };
+}
+
+/** Where a person finds REST. */
+export function restLine({ http }: Started): string[] {
+  return http === undefined ? [] : [`REST at http://${http.address}, explained at http://${http.address}/docs`];
+}
+
+/** What a coordinator that listens says of itself. */
+export function listeningLine({ server, http }: Started): string {
+  return `runtime listening on ${server.address} http=${http?.port ?? "off"} role=${server.role}`;
+}
+
+/** REST, on the port given or on the next free one from the default. Its library is loaded here and nowhere else. */
+async function servingHttp({ flags, log }: StartOptions, server: CoordinatorServer): Promise<HttpServer | undefined> {
+  if (flags.http === false) return undefined;
+  const { startHttp } = await import("../http/http-server.ts");
+  const first = flags.http ?? DEFAULT_HTTP_PORT;
+  const options = {
+    host: flags.host,
+    valueBytesMax: flags.valueBytesMax,
+    version: ownVersion(),
+    open: (answered: (message: Answered) => void) => server.local(answered),
+    report: (text: string, error: unknown) => log.error(error, text),
+  };
+  try {
+    const http = await firstFree(first, flags.http !== undefined, (port) => startHttp({ ...options, port }));
+    server.httpAddress = http.address;
+    log.info({ address: http.address }, "REST");
+    return http;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
+/** Of this package, which its own name finds from dist/ as from the sources. */
+function ownVersion(): string {
+  return (createRequire(import.meta.url)("holdfast/package.json") as { readonly version: string }).version;
+}
+
+/** Tries a port, and where it is taken and was not asked for, the ones after it. */
+async function firstFree<T>(first: number, given: boolean, listen: (port: number) => Promise<T>): Promise<T> {
+  for (let port = first; ; port++) {
+    try {
+      const found = await listen(port);
+      if (port !== first) process.stderr.write(`Port ${first} is taken: using ${port}.\n`);
+      return found;
+    } catch (error) {
+      const taken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+      if (!taken || given || port >= first + PORTS_TRIED) throw error;
+    }
+  }
 }
 
 /** On the port given, or on the next free one from the default. */
@@ -50,8 +113,7 @@ async function listening(
   { flags, log, tell }: StartOptions,
   role: (news: RoleNews, address: string) => void,
 ): Promise<CoordinatorServer> {
-  const first = flags.port ?? DEFAULT_PORT;
-  for (let port = first; ; port++) {
+  return await firstFree(flags.port ?? DEFAULT_PORT, flags.port !== undefined, async (port) => {
     const server: CoordinatorServer = new CoordinatorServer({
       ...flags,
       port,
@@ -66,15 +128,9 @@ async function listening(
         process.exit(1);
       },
     });
-    try {
-      await server.start();
-      if (port !== first) process.stderr.write(`Port ${first} is taken: using ${port}.\n`);
-      return server;
-    } catch (error) {
-      const taken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
-      if (!taken || flags.port !== undefined || port >= first + PORTS_TRIED) throw error;
-    }
-  }
+    await server.start();
+    return server;
+  });
 }
 
 /** `--join` without a cluster file: the file is made from what the first address that answers says. */

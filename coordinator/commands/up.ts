@@ -13,7 +13,7 @@ import { type UpNode, UpNodes } from "../up.ts";
 import { runShell } from "../shell/io/shell.ts";
 import { logFileOf, shellOptions } from "./connect.ts";
 import { Notices } from "./notices.ts";
-import { decidedSoon, type Started, startCoordinator } from "./start.ts";
+import { decidedSoon, listeningLine, restLine, type Started, startCoordinator } from "./start.ts";
 
 const RETRY_MS = 100;
 const RETRIES_MAX = 50;
@@ -123,6 +123,7 @@ class Up {
       ...shellOptions(this.#flags, [server.address]),
       info: [
         `Nodes: ${present.map(({ id, address }) => `${id} (${address})`).join(", ")}. Data in ${UP_DIRECTORY}.`,
+        ...restLine(started),
         ...(server.role === "leader" ? [] : started.lines()),
       ],
       notices: this.#notices.subscribe,
@@ -146,8 +147,8 @@ class Up {
   }
 
   /** Without a terminal, at the end of the input: serves until a signal. */
-  async #serveOn({ server }: Started): Promise<void> {
-    process.stdout.write(`runtime listening on ${server.address} http=off role=${server.role}\n`);
+  async #serveOn(started: Started): Promise<void> {
+    process.stdout.write(`${listeningLine(started)}\n`);
     await new Promise(() => {}); // a signal ends the process
   }
 
@@ -182,7 +183,7 @@ class Up {
   }
 
   async #endOnce(): Promise<void> {
-    await this.#started?.server.stop();
+    await this.#started?.stop();
     await this.#nodes.stop();
     this.#log.info("stopped");
     this.#place?.release();

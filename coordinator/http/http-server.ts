@@ -8,6 +8,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { KvError } from "../../shared/errors.ts";
 import { formatAddress } from "../../shared/io/address.ts";
+import { listenError } from "../../shared/io/server.ts";
 import { lineBytesMax } from "../../shared/limits.ts";
 import { adminRoutes } from "./admin.ts";
 import { localBackend, type Backend, type OpenLocal } from "./backend.ts";
@@ -75,7 +76,8 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const timeouts = options.timeouts ?? HTTP_TIMEOUTS;
   const app = build(options, localBackend(options.open), timeouts);
   const connections = new Connections(app.server);
-  await app.listen({ host: options.host, port: options.port });
+  const where = { host: options.host, port: options.port };
+  await app.listen(where).catch((error: NodeJS.ErrnoException) => Promise.reject(listenError(error, where)));
   const { address, port } = app.server.address() as AddressInfo;
   return {
     address: formatAddress({ host: address, port }),

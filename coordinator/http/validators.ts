@@ -1,20 +1,23 @@
 // Validators: from the schemas of the routes to functions that judge a request. Two rules for two sources: a query is text, so a number is
 // read out of it; a JSON body says what it means, so nothing is coerced, defaulted or dropped.
-import { Ajv, type ErrorObject } from "ajv";
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { KvError } from "../../shared/errors.ts";
 import type { Schema } from "./schemas.ts";
 
 type Validate = (data: unknown) => { readonly error?: Error; readonly value?: unknown };
 
-const COMMON = { strict: false, discriminator: true, removeAdditional: false, useDefaults: false } as const;
+const COMMON = { strict: false, discriminator: true, removeAdditional: false, useDefaults: false, code: { optimize: false } } as const;
 
 /** For fastify's `setValidatorCompiler`. */
 export function validatorCompiler(): (part: { readonly schema: Schema; readonly httpPart?: string }) => Validate {
   const forQuery = new Ajv({ ...COMMON, coerceTypes: true });
   const forBody = new Ajv({ ...COMMON, coerceTypes: false });
+  const compiled = new Map<string, ValidateFunction>(); // most queries are the same: none
   return ({ schema, httpPart }) => {
     const isQuery = httpPart === "querystring";
-    const validate = (isQuery ? forQuery : forBody).compile(schema);
+    const text = `${isQuery}${JSON.stringify(schema)}`;
+    const validate = compiled.get(text) ?? (isQuery ? forQuery : forBody).compile(schema);
+    compiled.set(text, validate);
     return (data) => {
       if (validate(data)) return { value: data };
       return { error: new KvError("BAD_REQUEST", words(validate.errors ?? [], isQuery ? "" : "body")) };

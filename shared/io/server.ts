@@ -131,7 +131,8 @@ function refusal(connectionsMax: number): object {
   return { status: "error", code: "OVERLOADED", message, retryable: true };
 }
 
-function listenError(error: NodeJS.ErrnoException, options: ListenOptions): Error {
+/** The system's error in words that say what to do; its `code` is kept. */
+export function listenError(error: NodeJS.ErrnoException, options: Pick<ListenOptions, "host" | "port">): Error {
   const where = formatAddress(options);
   const advice: Record<string, string> = {
     EADDRINUSE: `${where} is already in use; stop the process that listens there or choose another port`,

@@ -138,6 +138,8 @@ export interface ErrorAnswer {
   readonly outcome: Outcome;
   /** With NOT_LEADER: `host:port`, where known. */
   readonly leader?: string;
+  /** With NOT_LEADER: where the leader serves REST, where known. */
+  readonly leaderHttp?: string;
   /** With CONDITION_FAILED: the current version, absent when the key is. */
   readonly version?: string;
 }
@@ -154,6 +156,8 @@ export interface ClientHelloAnswer {
   /** Epoch of the leader that this coordinator knows; 0 where none. */
   readonly epoch: number;
   readonly leader?: string;
+  /** Where this coordinator serves REST: `host:port`. */
+  readonly http?: string;
   readonly valueBytesMax: number;
 }
 

@@ -11,7 +11,7 @@ import { buildProgram, killNodes, killProcess, startProgram } from "../support/n
 
 const RUNTIME = fileURLToPath(new URL("../../runtime", import.meta.url));
 const LIMIT_MS = 60_000;
-const SERVING = /^runtime listening on (127\.0\.0\.1:\d+) http=off role=leader$/;
+const SERVING = /^runtime listening on (127\.0\.0\.1:\d+) http=(?:\d+|off) role=leader$/;
 
 let folder = "";
 
