@@ -40,17 +40,16 @@ describe("what is issued in one turn", () => {
 
   test("C3: operations of one client on one key keep their order without being awaited", async () => {
     const kv = await client(PATIENT);
-    const seen: (string | undefined)[] = [];
+    const seen: number[] = [];
     const versions: number[] = [];
     const pending = numbers(100).flatMap((number) => [
       kv.put("ordered", String(number)).then(({ version }) => void versions.push(Number(version.split(".")[1]))),
-      kv.get("ordered").then((entry) => void seen.push(entry?.text())),
+      kv.get("ordered").then((entry) => void (seen[number] = Number(entry?.text()))),
     ]);
     await Promise.all(pending);
-    // A read may share the moment with later writes of its own client, never with earlier ones only.
-    const read = seen.map(Number);
-    expect(read).toEqual([...read].sort((a, b) => a - b));
-    read.forEach((value, index) => expect(value).toBeGreaterThanOrEqual(index));
+    // A read shares its time with later writes of its own client, never with earlier ones.
+    seen.forEach((value, number) => expect(value).toBeGreaterThanOrEqual(number));
+    expect(seen).toHaveLength(100);
     expect(versions).toEqual([...versions].sort((a, b) => a - b));
   });
 });
@@ -162,13 +161,13 @@ describe("reads at level one", () => {
     await cluster.startNode("D");
     await cluster.addNode("D");
     expect(await texts(kv, keys, { consistency: "one" })).toEqual(keys); // those that moved: by way of the coordinator
-    // The ring is fetched at most once a second; a read that no node answers would need the coordinator.
+    // The ring is fetched at most once a second, so this may take a few rounds. While no coordinator lives, only direct
+    // reads are answered; after its return the first reads find it, and the next ones fetch the ring from it.
     await until("all reads to be direct", async () => {
       await cluster.killCoordinator();
       const direct = await texts(kv, keys, { consistency: "one", timeoutMs: 300 }).catch(() => undefined);
       await cluster.startCoordinator();
-      await cluster.healthy();
-      await texts(kv, keys, { consistency: "one" });
+      for (let time = 0; time < 2; time++) await texts(kv, keys, { consistency: "one", ...PATIENT });
       return direct;
     }).then((direct) => expect(direct).toEqual(keys));
     expect(await cluster.call({ op: "status" })).toMatchObject({ copies: 1 });

@@ -15,7 +15,7 @@ export interface LoadOptions {
   readonly addresses: readonly string[];
   /** Connected clients. Default 2. */
   readonly clients?: number;
-  /** Sequential callers of each client. Default 6. */
+  /** Sequential callers of each client. Default 12. */
   readonly callers?: number;
   /** Pause of a caller between two operations. Default 2. */
   readonly thinkMs?: number;
@@ -99,7 +99,7 @@ export class Load {
   /** Connects and begins. */
   static async start(options: LoadOptions): Promise<Load> {
     const load = new Load(options);
-    const { addresses, clients = 2, callers = 6, timeoutMs = 2_000 } = options;
+    const { addresses, clients = 2, callers = 12, timeoutMs = 2_000 } = options;
     for (let client = 0; client < clients; client++) load.#clients.push(await connect(addresses, { timeoutMs }));
     load.#acknowledgedAt = performance.now();
     load.#clients.forEach((client, index) => {
