@@ -15,8 +15,12 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { KvError } from "../shared/errors.ts";
+import { DirectoryInUseError, lockDirectory } from "../shared/io/directory-lock.ts";
 import type { ClusterFile } from "./coordinator.ts";
 import type { LocalVoterFile } from "./election/local-voter.ts";
+
+/** Coordinators that run from one cluster file at a time. */
+const VOTER_PLACES_MAX = 16;
 
 /** Reads a JSON file of format 1; undefined where there is none. @throws KvError for a damaged or newer one */
 function readJson(file: string): Readonly<Record<string, unknown>> | undefined {
@@ -74,13 +78,33 @@ export function checkWritable(file: string): void {
   }
 }
 
-export function voterFileOf(clusterFile: string): string {
-  return `${clusterFile}.voter`;
+/** The voter record that a process may use, until it gives it back. */
+export interface VoterPlace {
+  readonly file: string;
+  release(): Promise<void>;
+}
+
+/**
+ * Claims a voter record beside the cluster file. A record is one seat among the voters, so only one process may use it at a time (V5):
+ * beside a coordinator that runs from the same cluster file already, another one gets a record of its own.
+ */
+export async function claimVoterPlace(clusterFile: string): Promise<VoterPlace> {
+  for (let number = 1; ; number++) {
+    const file = number === 1 ? `${clusterFile}.voter` : `${clusterFile}.voter-${number}`;
+    const directory = `${file}.lock`;
+    mkdirSync(directory, { recursive: true });
+    try {
+      const lock = await lockDirectory(directory);
+      return { file, release: () => lock.release() };
+    } catch (error) {
+      if (!(error instanceof DirectoryInUseError) || number >= VOTER_PLACES_MAX) throw error;
+    }
+  }
 }
 
 /** @throws KvError as readClusterFile */
-export function readVoterFile(clusterFile: string): LocalVoterFile | undefined {
-  const found = readJson(voterFileOf(clusterFile));
+export function readVoterFile(file: string): LocalVoterFile | undefined {
+  const found = readJson(file);
   return found as unknown as LocalVoterFile | undefined;
 }
 

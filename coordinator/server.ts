@@ -10,7 +10,7 @@ import { listen, type Listener } from "../shared/io/server.ts";
 import { monotonicMs } from "../shared/io/system-clock.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import { Coordinator, type CoordinatorEffect, type CoordinatorEvent } from "./coordinator.ts";
-import { readClusterFile, readVoterFile, voterFileOf, writeDurably } from "./files.ts";
+import { claimVoterPlace, readClusterFile, readVoterFile, type VoterPlace, writeDurably } from "./files.ts";
 import type { NoticeSubject, RoleNews } from "./leader.ts";
 import { CHANNELS, type Answer, type Channel } from "./links/link.ts";
 
@@ -44,6 +44,7 @@ export class CoordinatorServer {
   readonly #options: ServerOptions;
   #core: Coordinator | undefined;
   #listener: Listener | undefined;
+  #voterPlace: VoterPlace | undefined;
   readonly #clients = new Map<number, { send(message: object): void }>();
   readonly #dialers = new Map<string, Record<Channel, Dialer>>();
   #numbers = 0;
@@ -75,16 +76,23 @@ export class CoordinatorServer {
       requireObjectFirst: true,
       outputBytesMax: OUTPUT_BYTES_MAX,
     };
-    this.#listener = await listen({ host, port, connectionsMax: CONNECTIONS_MAX, connection }, (client) =>
-      this.#client(client),
-    );
+    const place = await claimVoterPlace(clusterFile);
+    this.#voterPlace = place;
+    try {
+      this.#listener = await listen({ host, port, connectionsMax: CONNECTIONS_MAX, connection }, (client) =>
+        this.#client(client),
+      );
+    } catch (error) {
+      await place.release();
+      throw error;
+    }
     this.#core = new Coordinator(
       {
         owner: randomUUID() as OwnerId,
         address: this.address,
         clusterFile: readClusterFile(clusterFile),
         join,
-        voterFile: readVoterFile(clusterFile),
+        voterFile: readVoterFile(place.file),
         seat: `coordinator:${randomUUID()}`,
         valueBytesMax,
         http: () => this.httpAddress,
@@ -104,6 +112,7 @@ export class CoordinatorServer {
     for (const effect of effects) this.#carryOut(effect);
     for (const address of this.#dialers.keys()) this.#hangUp(address);
     await this.#listener?.close();
+    await this.#voterPlace?.release();
   }
 
   /** @param answered Called with every answer, which belongs to the coordinator: read it, do not change it. */
@@ -183,7 +192,7 @@ export class CoordinatorServer {
         this.#hangUp(effect.address);
         return;
       case "saveVoter":
-        this.#save(voterFileOf(this.#options.clusterFile), effect.file, { create: false });
+        if (this.#voterPlace) this.#save(this.#voterPlace.file, effect.file, { create: false });
         this.#happened({ type: "voterSaved", token: effect.token });
         return;
       case "saveCluster":

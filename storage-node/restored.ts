@@ -7,7 +7,7 @@ import path from "node:path";
 import type { NodeId } from "../shared/ids.ts";
 import { openDiskEngine } from "./engine/disk-engine.ts";
 import { FORMAT_FILE } from "./engine/format.ts";
-import { DirectoryInUseError } from "./engine/lock.ts";
+import { DirectoryInUseError } from "../shared/io/directory-lock.ts";
 
 export interface Restored {
   /** The id that the old data had; undefined where it was blank or could not be read. */

@@ -4,6 +4,7 @@
 // a new segment, the fresh generation is frozen exactly at that border, and a checkpoint writes it to the table.
 // Any failure but lack of space ends the engine (N10): it reports `failed` once and nothing after it.
 import { join } from "node:path";
+import { type DirectoryLock, lockDirectory } from "../../shared/io/directory-lock.ts";
 import { applyControl, blankControlState, cloneControlState, slotState } from "./control-state.ts";
 import { Checkpoint, CheckpointStopped } from "./checkpoint.ts";
 import type { ControlState, Engine, EngineEvents, ListedEntry, LogRecord, SlotSummary } from "./engine.ts";
@@ -14,8 +15,6 @@ import type { FileLayer } from "./file-layer.ts";
 import { DATA_FORMAT, DataDirectoryError, newFormat, readFormat, writeFormat } from "./format.ts";
 import type { DataFormat } from "./format.ts";
 import { Keyspace } from "./keyspace.ts";
-import { lockDirectory } from "./lock.ts";
-import type { DirectoryLock } from "./lock.ts";
 import { Log } from "./log.ts";
 import type { DurableBatch } from "./log.ts";
 import type { ControlRecord } from "./record-codec.ts";

@@ -9,6 +9,7 @@ import os from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { DirectoryInUseError, lockDirectory } from "../../shared/io/directory-lock.ts";
 import { until } from "../support/cluster-process.ts";
 import {
   buildProgram,
@@ -61,7 +62,7 @@ describe("a coordinator that cannot lead", () => {
     await killProcess(coordinator);
     await killProcess(node);
     const next = runtime(["serve"]);
-    expect((await next.ready).line).toMatch(/^runtime listening on 127\.0\.0\.1:\d+ http=off role=waiting$/);
+    expect((await next.ready).line).toMatch(/^runtime listening on 127\.0\.0\.1:\d+ http=(?:\d+|off) role=waiting$/);
     await said(next, `127.0.0.1:${nodePort}: ./node_server ${nodePort}`);
     const refused = await runtime(["get", "apple", "--connect", `127.0.0.1:${await portOf(next)}`]).ended;
     expect(refused).toMatchObject({ code: 3, stdout: "" });
@@ -79,6 +80,16 @@ describe("a coordinator that cannot lead", () => {
     const put = await runtime(["put", "apple", "123", "--connect", `127.0.0.1:${await portOf(second)}`]).ended;
     expect(put).toMatchObject({ code: 0, stderr: "" });
   });
+});
+
+test("V5: coordinators that run from one cluster file have a voter record each, and give it back", async () => {
+  const { coordinator } = await smallCluster();
+  expect((await runtime(["serve"]).ready).line).toMatch(/ role=standby$/);
+  const place = (name: string): string => path.join(folder, "data", `cluster.json.${name}.lock`);
+  await expect(lockDirectory(place("voter"))).rejects.toThrow(DirectoryInUseError);
+  await expect(lockDirectory(place("voter-2"))).rejects.toThrow(DirectoryInUseError);
+  await killProcess(coordinator);
+  await (await lockDirectory(place("voter"))).release();
 });
 
 describe("a start that cannot be", () => {

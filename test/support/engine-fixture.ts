@@ -5,7 +5,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ClusterId, Incarnation, NodeId, OwnerId } from "../../shared/ids.ts";
 import { openDiskEngine } from "../../storage-node/engine/disk-engine.ts";
-import { LOCK_FILE } from "../../storage-node/engine/lock.ts";
+import { LOCK_FILE } from "../../shared/io/directory-lock.ts";
 import type { LogRecord } from "../../storage-node/engine/engine.ts";
 
 const IDENTITY = {

@@ -1,4 +1,4 @@
-// One process per data directory (rule 8). The lock is a socket that the process listens on, so that it ends with the process:
+// One process per directory (rule 8; a coordinator's voter record). The lock is a socket that the process listens on, so that it ends with the process:
 // no pid to be reused, and it is seen from other containers that share the directory. Two sockets are held: one in the
 // directory, and on Linux one in the abstract name space, whose binding is atomic, so that two processes of one network
 // name space cannot both replace the dead socket of a third.
@@ -8,7 +8,6 @@ import type { FileHandle } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import type { Server } from "node:net";
 import { join } from "node:path";
-import { systemCode } from "./file-layer.ts";
 
 export const LOCK_FILE = "lock.sock";
 const CONNECT_TIMEOUT_MS = 1000;
@@ -109,6 +108,10 @@ function answers(path: string): Promise<boolean> {
     socket.once("connect", () => settle(true));
     socket.once("error", (error) => settle(!["ECONNREFUSED", "ENOENT"].includes(systemCode(error) ?? "")));
   });
+}
+
+function systemCode(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | null)?.code;
 }
 
 function closeServer(server: Server): Promise<void> {

@@ -8,7 +8,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DirectoryInUseError, LOCK_FILE, lockDirectory } from "../../../storage-node/engine/lock.ts";
+import { DirectoryInUseError, LOCK_FILE, lockDirectory } from "../../../shared/io/directory-lock.ts";
 import { removeDirectory, temporaryDirectory } from "../../support/engine-harness.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -19,7 +19,7 @@ const children: ChildProcess[] = [];
 beforeAll(async () => {
   scratch = await temporaryDirectory();
   const tsc = join(root, "node_modules/typescript/bin/tsc");
-  const source = join(root, "storage-node/engine/lock.ts");
+  const source = join(root, "shared/io/directory-lock.ts");
   const options = ["--ignoreConfig", "--skipLibCheck", "--types", "node", "--module", "nodenext", "--target", "es2023"];
   await promisify(execFile)(
     process.execPath,
@@ -30,7 +30,7 @@ beforeAll(async () => {
   script = join(scratch, "hold.js");
   await writeFile(
     script,
-    'import { lockDirectory } from "./lock.js";\n' +
+    'import { lockDirectory } from "./directory-lock.js";\n' +
       "try { await lockDirectory(process.argv[2]); console.log('locked'); setInterval(() => undefined, 1000); }\n" +
       "catch (error) { console.log(error.message); process.exitCode = 1; }\n",
   );
