@@ -1,7 +1,9 @@
 // Key lanes: one client's operations on one key take effect in the order in which they were issued. Pure.
 //
 // Operations on a key that are sent by one connection keep their order by themselves (the coordinator promises it), so they
-// are pipelined. The order is in danger when one of them has to be sent again, or goes another way. Hence:
+// are pipelined; but for a write behind a read, since reads take no lock there (C3) and might see the later write. The order
+// is in danger as well when one of them has to be sent again, or goes another way. Hence:
+//   - a write waits until every earlier read is settled;
 //   - an operation waits while an earlier one that it conflicts with is not sent, or went another way;
 //   - it is sent again only when no later one that it conflicts with is still on its way;
 //   - it is not sent again at all once a later one took effect: it has been overtaken, and fails with what refused it.
@@ -63,7 +65,7 @@ export class Place {
     let earlier = true;
     for (const other of this.#lane.places) {
       if (other === this) earlier = false;
-      else if (this.#conflicts(other) && (earlier ? other.#via !== via : other.#via !== null)) return false;
+      else if (this.#conflicts(other) && (earlier ? this.#mustFollow(other, via) : other.#via !== null)) return false;
     }
     return true;
   }
@@ -98,6 +100,11 @@ export class Place {
     return () => {
       if (this.#wake === callback) this.#wake = null;
     };
+  }
+
+  /** Whether sending it now, by this connection, might bring it before an earlier one that it conflicts with. */
+  #mustFollow(earlier: Place, via: object): boolean {
+    return !earlier.#writes || earlier.#via !== via;
   }
 
   #conflicts(other: Place): boolean {
