@@ -221,11 +221,9 @@ export class Coordinator {
       return new KvError("NO_CLUSTER", "no node was added yet: start one and type addnode <id> <port>");
     if (this.#rival) {
       const { address } = this.#rival;
-      return new KvError(
-        "NOT_LEADER",
-        `another coordinator leads, at ${address}: ./runtime shell --connect ${address}`,
-        { leader: address, ...(this.#rivalHttp !== undefined && { leaderHttp: this.#rivalHttp }) },
-      );
+      const text = `another coordinator leads, at ${address}: ./runtime shell --connect ${address}`;
+      const leaderHttp = this.#rivalHttp;
+      return new KvError("NOT_LEADER", text, { leader: address, ...(leaderHttp !== undefined && { leaderHttp }) });
     }
     if (this.#role === "standby")
       return new KvError("NO_LEADER", "another coordinator took over; start this one again to find out where it is");
@@ -236,7 +234,6 @@ export class Coordinator {
 
   #hello(): Readonly<Record<string, unknown>> {
     const leader = this.#leader?.active === true ? this.#options.address : this.#rival?.address;
-    const http = this.#options.http?.();
     return {
       role: this.#role,
       cluster: this.#cluster ?? null,
@@ -244,7 +241,7 @@ export class Coordinator {
       owner: this.#options.owner,
       valueBytesMax: this.#options.valueBytesMax,
       ...(leader !== undefined && { leader }),
-      ...(http !== undefined && { http }),
+      http: this.#options.http?.(),
     };
   }
 

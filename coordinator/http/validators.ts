@@ -6,7 +6,13 @@ import type { Schema } from "./schemas.ts";
 
 type Validate = (data: unknown) => { readonly error?: Error; readonly value?: unknown };
 
-const COMMON = { strict: false, discriminator: true, removeAdditional: false, useDefaults: false, code: { optimize: false } } as const;
+const COMMON = {
+  strict: false,
+  discriminator: true,
+  removeAdditional: false,
+  useDefaults: false,
+  code: { optimize: false },
+} as const;
 
 /** For fastify's `setValidatorCompiler`. */
 export function validatorCompiler(): (part: { readonly schema: Schema; readonly httpPart?: string }) => Validate {

@@ -94,13 +94,14 @@ export const noBarrels: Rule = (files) =>
     return complaints;
   });
 
-/** lmdb and ndjson have quirks that one place each knows. */
+/** lmdb and ndjson have quirks that one place each knows; what serves REST is loaded where REST is. */
 export const librariesHaveOneHome: Rule = (files) =>
   files.filter(isOurs).flatMap((file) => {
     const wrong = importsOf(file).filter(
       ({ specifier }) =>
         (specifier === "lmdb" && file.path !== "storage-node/engine/table.ts") ||
-        (specifier === "ndjson" && !file.path.startsWith("shared/io/")),
+        (specifier === "ndjson" && !file.path.startsWith("shared/io/")) ||
+        (/^(?:fastify|ajv)\b/.test(specifier) && !file.path.startsWith("coordinator/http/")),
     );
     return wrong.map(({ specifier }) => `${file.path}: imports ${specifier}; only its one home may`);
   });

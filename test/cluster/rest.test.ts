@@ -1,0 +1,116 @@
+// REST of real processes: its port, what a standby does with clients, how it ends, and who pays for its library.
+import fs from "node:fs";
+import { createServer } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { buildProgram, killNodes, type NodeProcess, startNode, startProgram } from "../support/node-process.ts";
+
+let folder = "";
+
+beforeAll(() => buildProgram());
+beforeEach(() => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-rest-"));
+});
+afterEach(async () => {
+  await killNodes();
+  fs.rmSync(folder, { recursive: true, force: true });
+});
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+interface Serving {
+  readonly coordinator: NodeProcess;
+  readonly http: string;
+  readonly role: string;
+}
+
+async function serve(name: string, ...more: string[]): Promise<Serving> {
+  const port = String(await freePort());
+  const args = ["serve", "--port", port, "--cluster-file", `${name}/cluster.json`, ...more];
+  const coordinator = startProgram("runtime", args, folder);
+  const { line } = await coordinator.ready;
+  const [, http = "", role = ""] = /^runtime listening on 127\.0\.0\.1:\d+ http=(\d+|off) role=(\w+)$/.exec(line) ?? [];
+  return { coordinator, http, role };
+}
+
+const url = ({ http }: Serving, target: string): string => `http://127.0.0.1:${http}${target}`;
+
+test("the ready line says where REST is: the port given, one near the default where that is taken, or off", async () => {
+  const given = String(await freePort());
+  const first = await serve("first", "--http", given);
+  expect([first.http, first.role]).toEqual([given, "new"]);
+  expect((await fetch(url(first, "/livez"))).status).toBe(200);
+  const holder = createServer().listen(8001, "127.0.0.1");
+  holder.on("error", () => {}); // somebody else holds it
+  const second = await serve("second");
+  expect(Number(second.http)).toBeGreaterThan(8001);
+  expect((await fetch(url(second, "/livez"))).status).toBe(200);
+  expect(second.coordinator.said()).toContain(`Port 8001 is taken: using ${second.http}.\n`);
+  holder.close();
+  expect((await serve("third", "--no-http")).http).toBe("off");
+});
+
+test("a given port that is taken fails in one line, and frees the other port", async () => {
+  const taken = await serve("first", "--http", String(await freePort()));
+  const port = String(await freePort());
+  const args = ["serve", "--port", port, "--http", taken.http, "--cluster-file", "second/cluster.json"];
+  const { code, stdout, stderr } = await startProgram("runtime", args, folder).ended;
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toContain(`127.0.0.1:${taken.http} is already in use; stop the process`);
+});
+
+test("C11: a standby sends clients on to the leader, whose REST it knows; both end on SIGTERM", async () => {
+  const node = startNode(["0", "--data-dir", "node"], folder);
+  const address = `127.0.0.1:${(await node.ready).port}`;
+  const leader = await serve("leader", "--http", String(await freePort()));
+  const headers = { "content-type": "application/json" };
+  const added = await fetch(url(leader, "/admin/nodes"), {
+    method: "POST",
+    headers,
+    body: JSON.stringify({ id: "A", address }),
+  });
+  expect(added.status).toBe(200);
+  const standby = await serve("standby", "--http", String(await freePort()), "--join", address);
+  expect(standby.role).toBe("standby");
+  const redirected = await fetch(url(standby, "/keys/a%2Fb?consistency=all"), { redirect: "manual" });
+  expect([redirected.status, redirected.headers.get("location")]).toEqual([
+    307,
+    url(leader, "/keys/a%2Fb?consistency=all"),
+  ]);
+  const followed = await fetch(url(standby, "/keys/apple"), { method: "PUT", headers, body: '{"value":"123"}' });
+  expect([followed.status, followed.url]).toEqual([200, url(leader, "/keys/apple")]);
+  expect(((await (await fetch(url(leader, "/keys/apple"))).json()) as { value: string }).value).toBe("123");
+  for (const { coordinator } of [standby, leader]) {
+    coordinator.child.kill("SIGTERM");
+    expect(await coordinator.ended).toMatchObject({ code: 0, signal: null });
+  }
+});
+
+test("the library behind REST is loaded by a coordinator that serves it, and by nothing else", async () => {
+  const hook = path.join(folder, "hook.cjs");
+  const loaded =
+    "process.on('exit', () => process.stderr.write(Object.keys(require.cache).some((file) => file.includes('fastify')) ? 'paid' : 'free'));";
+  fs.writeFileSync(hook, loaded);
+  const spying = ["env", `NODE_OPTIONS=--require=${hook}`];
+  const run = async (program: "runtime" | "node_server", args: string[]): Promise<string> => {
+    const started = startProgram(program, args, folder, spying);
+    void started.ready.then(
+      () => started.child.kill("SIGTERM"),
+      () => {},
+    );
+    return (await started.ended).stderr.slice(-4);
+  };
+  const port = String(await freePort());
+  expect(await run("runtime", ["serve", "--port", port, "--cluster-file", "a/c.json"])).toBe("paid");
+  expect(await run("runtime", ["serve", "--port", port, "--no-http", "--cluster-file", "b/c.json"])).toBe("free");
+  expect(await run("runtime", ["get", "apple", "--connect", `127.0.0.1:${port}`])).toBe("free");
+  expect(await run("node_server", ["0", "--data-dir", "node"])).toBe("free");
+});
