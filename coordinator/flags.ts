@@ -48,7 +48,7 @@ export function parseInvocation(argv: readonly string[]): Invocation {
     host: given.host,
     clusterFile: given.clusterFile ?? DEFAULT_CLUSTER_FILE,
     clusterFileGiven: given.clusterFile !== undefined,
-    join: given.join,
+    join: given.join ?? [],
     valueBytesMax: given.maxValue,
     connect: given.connect,
     nodes: given.nodes,
@@ -64,7 +64,7 @@ interface Given {
   readonly http?: number | false;
   readonly host: string;
   readonly clusterFile?: string;
-  readonly join: readonly string[];
+  readonly join?: readonly string[];
   readonly maxValue: number;
   readonly connect?: readonly string[];
   readonly nodes?: number;
@@ -103,7 +103,7 @@ function buildProgram(): Command {
     .option("--no-http", "serve no REST")
     .option("--host <host>", "interface to listen on", "127.0.0.1")
     .option("--cluster-file <file>", `where the cluster is remembered (default: ${DEFAULT_CLUSTER_FILE})`)
-    .option("--join <host:port>", "look for the cluster at this node or coordinator (repeatable)", addAddress, [])
+    .option("--join <host:port>", "look for the cluster at this node or coordinator (repeatable)", addAddress)
     .option("--max-value <bytes>", "largest value taken", valueBytesOf, VALUE_BYTES_MAX_DEFAULT)
     .option("--connect <host:port,…>", "coordinators or nodes to talk to", addressesOf)
     .option("--nodes <count>", "up: storage nodes to start (default: those there are, or 3)", nodesOf)
@@ -133,7 +133,7 @@ function integer(text: string, min: number, max: number): number {
   throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
 }
 
-function addAddress(text: string, all: readonly string[]): readonly string[] {
+function addAddress(text: string, all: readonly string[] = []): readonly string[] {
   return [...all, ...addressesOf(text)];
 }
 

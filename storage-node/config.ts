@@ -38,7 +38,7 @@ export function parseConfig(argv: readonly string[]): NodeConfig {
   if (port === 0 && dataDir === undefined) {
     command.error("error: port 0 (any free port) needs --data-dir: the default directory is named after the port");
   }
-  const { host, advertise, id, weight, join, logFile } = flags;
+  const { host, advertise, id, weight, join = [], logFile } = flags;
   const dataDirectory = dataDir ?? `data/node-${port}`;
   const restored = flags.restored === true;
   return {
@@ -68,7 +68,7 @@ interface Flags {
   readonly dataDir?: string;
   readonly id?: NodeId;
   readonly weight?: number;
-  readonly join: readonly string[];
+  readonly join?: readonly string[];
   readonly restored?: boolean;
   readonly logFile?: string;
   readonly withParent?: boolean;
@@ -83,12 +83,7 @@ function buildCommand(): Command {
     .option("--data-dir <directory>", "where the data lives (default: data/node-<port>)", parseDirectory)
     .option("--id <id>", "id to be added under (default: node-<port>); a stored one wins", parseId)
     .option("--weight <number>", `share of the data relative to others, 1 to ${WEIGHT_MAX} (default: 1)`, parseWeight)
-    .option(
-      "--join <host:port>",
-      "ask this node or coordinator to add the node to its cluster (repeatable)",
-      addJoin,
-      [],
-    )
+    .option("--join <host:port>", "ask this node or coordinator to add the node to its cluster (repeatable)", addJoin)
     .option("--restored", "the data comes from a backup: put it aside and begin blank, to be filled by the others")
     .option("--log-file <file>", "write the log there, in bounded files, instead of to standard error", parseDirectory)
     .addOption(new Option("--with-parent", "end when standard input ends").hideHelp())
@@ -102,7 +97,7 @@ Examples:
   ./node_server 5001 --join 127.0.0.1:7401
   ./node_server 5001 --host 0.0.0.0 --advertise db1.example:5001 --data-dir /var/lib/holdfast`;
 
-function addJoin(text: string, all: readonly string[]): readonly string[] {
+function addJoin(text: string, all: readonly string[] = []): readonly string[] {
   return [...all, formatAddress(parseAdvertise(text))];
 }
 
