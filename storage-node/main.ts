@@ -73,7 +73,9 @@ async function orRefuse<Result>(action: () => Promise<Result>): Promise<Result> 
   } catch (error) {
     const reason = error instanceof Error ? error : new Error(String(error));
     const text = reason instanceof AssertionError ? (reason.stack ?? reason.message) : reason.message;
-    process.stderr.write(`node_server: ${text}\n`);
+    // What is wrong with a port is said by `listen`; any other word of the system is about the directory.
+    const advice = "syscall" in reason ? "; make the data directory writable, or choose another with --data-dir" : "";
+    process.stderr.write(`node_server: ${text}${advice}\n`);
     return process.exit(1);
   }
 }

@@ -106,6 +106,13 @@ describe("a start that cannot be", () => {
     await startNode(["0", "--data-dir", "there"], folder).ready;
   });
 
+  test("a directory that cannot be made is refused", async () => {
+    fs.writeFileSync(path.join(folder, "file"), "in the way");
+    expect(await refusalOf("0", "--data-dir", "file/deeper")).toMatch(
+      /^node_server: .*'file\/deeper'; make .*--data-dir$/m,
+    );
+  });
+
   test("a directory of a newer format is refused", async () => {
     fs.mkdirSync(path.join(folder, "here"));
     const format = { format: 99, incarnation: "0a0b0c0d-0000-4000-8000-000000000001" };
