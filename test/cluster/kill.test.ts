@@ -54,6 +54,22 @@ describe("a storage node killed under load, three copies", () => {
   });
 });
 
+describe("two copies: a quorum is both", () => {
+  test("each replica in turn is killed and comes back: what was acknowledged is kept", async () => {
+    const cluster = await ClusterProcess.start({ nodes: 2 });
+    const load = await loadOn(cluster);
+    for (const id of ["A", "B"]) {
+      await load.progress(STRETCH);
+      await cluster.kill(id);
+      await cluster.startNode(id);
+      await cluster.healthy();
+    }
+    await load.progress(STRETCH);
+    await load.stop();
+    await expectKept(load);
+  });
+});
+
 describe("everything killed at once under load", () => {
   test("C1: started again, all that was acknowledged is there, and the histories go on", async () => {
     const cluster = await ClusterProcess.start();

@@ -100,7 +100,7 @@ export class ClusterProcess {
   /** Starts the coordinator, also after it was killed. */
   async startCoordinator(): Promise<void> {
     const port = this.#coordinator?.port ?? (await freePort());
-    const args = ["serve", "--port", String(port), "--cluster-file", "cluster.json"];
+    const args = ["serve", "--no-http", "--port", String(port), "--cluster-file", "cluster.json"];
     const process = startProgram("runtime", args, this.folder);
     this.#coordinator = { port, process };
     await process.ready;
