@@ -56,6 +56,11 @@ export async function startCoordinator(options: StartOptions): Promise<Started> 
   return { server, http, stop, lines: () => lines };
 }
 
+/** Loads what serves REST while something else is waited for; it is the largest part of what is loaded. */
+export function preloadHttp({ http }: Pick<Flags, "http">): void {
+  if (http !== false) import("../http/http-server.ts").catch(() => {}); // whoever needs it says what was wrong
+}
+
 /** Where a person finds REST. */
 export function restLine({ http }: Started): string[] {
   return http === undefined ? [] : [`REST at http://${http.address}, explained at http://${http.address}/docs`];

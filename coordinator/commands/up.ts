@@ -13,7 +13,7 @@ import { type UpNode, UpNodes } from "../up.ts";
 import { runShell } from "../shell/io/shell.ts";
 import { logFileOf, shellOptions } from "./connect.ts";
 import { Notices } from "./notices.ts";
-import { decidedSoon, listeningLine, restLine, type Started, startCoordinator } from "./start.ts";
+import { decidedSoon, listeningLine, preloadHttp, restLine, type Started, startCoordinator } from "./start.ts";
 
 const RETRY_MS = 100;
 const RETRIES_MAX = 50;
@@ -111,7 +111,9 @@ class Up {
 
   async #serve(): Promise<number> {
     readClusterFile(this.#flags.clusterFile); // refused before anything is started
-    const nodes = await this.#nodes.start(this.#flags.nodes);
+    const starting = this.#nodes.start(this.#flags.nodes);
+    preloadHttp(this.#flags);
+    const nodes = await starting;
     const started = await this.#startCoordinator(nodes);
     const { server } = started;
     const present = await this.#addMissing(server.address, nodes);

@@ -65,6 +65,7 @@ function getRoute(backend: Backend): Route {
     method: "GET",
     path: "/keys/{key}",
     name: "getKey",
+    head: "headKey",
     summary: "Read a value",
     query: DATA_QUERY,
     headers: {

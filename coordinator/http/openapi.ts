@@ -26,7 +26,11 @@ Keys are percent-encoded, \`/\` may stay as it is; the keys \`.\` and \`..\`, wh
 /** @param version Of this software. */
 export function openApi(routes: readonly Route[], version: string): object {
   const paths: Record<string, Record<string, object>> = {};
-  for (const route of routes) (paths[route.path] ??= {})[route.method.toLowerCase()] = operation(route);
+  for (const route of routes) {
+    const methods = (paths[route.path] ??= {});
+    methods[route.method.toLowerCase()] = operation(route);
+    if (route.head !== undefined) methods["head"] = headOf(route, route.head);
+  }
   return {
     openapi: "3.1.0",
     info: { title: "Holdfast", version, description: DESCRIPTION, license: { name: "MIT", identifier: "MIT" } },
@@ -36,7 +40,11 @@ export function openApi(routes: readonly Route[], version: string): object {
   };
 }
 
-function operation({ name, summary, path, query, headers, body, answers, refusals }: Route): object {
+interface Operation {
+  readonly responses: Readonly<Record<string, { readonly content?: object }>>;
+}
+
+function operation({ name, summary, path, query, headers, body, answers, refusals }: Route): Operation {
   const parameters = [
     ...parametersOf(path).map((id) => ({ name: id, in: "path", required: true, schema: id === "key" ? KEY : TEXT })),
     ...Object.entries(query ?? {}).map(([id, schema]) => ({ name: id, in: "query", schema })),
@@ -57,6 +65,14 @@ function operation({ name, summary, path, query, headers, body, answers, refusal
       default: problem("any other error"),
     },
   };
+}
+
+/** The same without bodies. */
+function headOf(route: Route, name: string): object {
+  const get = operation(route);
+  const responses = Object.entries(get.responses).map(([status, { content: _content, ...rest }]) => [status, rest]);
+  const summary = `${route.summary}: its header fields alone`;
+  return { ...get, operationId: name, summary, responses: Object.fromEntries(responses) };
 }
 
 function contentOf(schema: Schema, bytes: boolean): object {

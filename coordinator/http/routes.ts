@@ -33,6 +33,8 @@ export interface Route {
   readonly answers: Readonly<Record<number, AnswerForm>>;
   /** Statuses of the refusals that callers should expect. */
   readonly refusals?: readonly number[];
+  /** A GET whose HEAD is worth telling of: its name in OpenAPI. Every GET has one. */
+  readonly head?: string;
   readonly handle: (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 }
 

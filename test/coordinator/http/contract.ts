@@ -73,7 +73,7 @@ export class Contract {
       return new RegExp(`^${source}$`, "s").test(path);
     });
     const methods = found === undefined ? undefined : this.document.paths[found];
-    return methods?.[method === "HEAD" ? "get" : method.toLowerCase()];
+    return methods?.[method.toLowerCase()];
   }
 }
 

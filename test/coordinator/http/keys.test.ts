@@ -125,7 +125,11 @@ describe("an absent key", () => {
       expect((await api.ask(method, key)).json).toMatchObject({ status: 404, code: "NOT_FOUND", outcome: "failed" });
     expect((await api.ask("HEAD", key)).status).toBe(404);
     await api.put(key, { value: "here" });
-    expect((await api.ask("HEAD", key)).status).toBe(200);
+    const head = await api.ask("HEAD", key);
+    const got = await api.get(key);
+    expect(head.status).toBe(200);
+    for (const name of ["etag", "content-length", "content-type"])
+      expect(head.headers.get(name)).toBe(got.headers.get(name));
     const deleted = await api.ask("DELETE", key);
     expect([deleted.status, typeof deleted.json["version"]]).toEqual([200, "string"]);
     expect((await api.get(key)).status).toBe(404);

@@ -37,6 +37,7 @@ test("the document has the calls that users were promised", () => {
     [
       "PUT /keys/{key}",
       "GET /keys/{key}",
+      "HEAD /keys/{key}",
       "DELETE /keys/{key}",
       "GET /keys",
       "POST /batch",
