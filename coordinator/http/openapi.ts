@@ -40,8 +40,18 @@ export function openApi(routes: readonly Route[], version: string): object {
   };
 }
 
+interface Response {
+  readonly description: string;
+  readonly headers?: object;
+  readonly content?: object;
+}
+
 interface Operation {
-  readonly responses: Readonly<Record<string, { readonly content?: object }>>;
+  readonly operationId: string;
+  readonly summary: string;
+  readonly parameters?: readonly object[];
+  readonly requestBody?: object;
+  readonly responses: Readonly<Record<string, Response>>;
 }
 
 function operation({ name, summary, path, query, headers, body, answers, refusals }: Route): Operation {
@@ -79,7 +89,7 @@ function contentOf(schema: Schema, bytes: boolean): object {
   return { "application/json": { schema }, ...(bytes && { "*/*": {} }) };
 }
 
-function answer({ description, json, types, headers }: AnswerForm): object {
+function answer({ description, json, types, headers }: AnswerForm): Response {
   const content = {
     ...(json !== undefined && { "application/json": { schema: ref(json) } }),
     ...Object.fromEntries((types ?? []).map((type) => [type, {}])),
@@ -91,6 +101,6 @@ function answer({ description, json, types, headers }: AnswerForm): object {
   };
 }
 
-function problem(description: string): object {
+function problem(description: string): Response {
   return { description, content: PROBLEM_CONTENT };
 }
