@@ -3,26 +3,25 @@
 //
 // Pure: events come in through `handle` with the time, effects are returned; clock, random, network and disk belong to the edge.
 import { unreachable } from "../shared/assert.ts";
-import { encodeState, type ClusterState } from "../shared/cluster-state.ts";
+import type { ClusterState } from "../shared/cluster-state.ts";
 import { errorAnswer, KvError } from "../shared/errors.ts";
-import type { ClusterId, NodeId, OwnerId } from "../shared/ids.ts";
-import type { CoordinatorRole, TopologyChange } from "../shared/protocol/client-messages.ts";
+import type { ClusterId, OwnerId } from "../shared/ids.ts";
+import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import { parseCoordinatorRequest } from "../shared/protocol/parse-client-request.ts";
-import { PROTOCOL_VERSIONS } from "../shared/protocol/version.ts";
-import { run, sleep, wait, type Script } from "../shared/script.ts";
-import { allSlots } from "../shared/slot.ts";
+import { run, type Script } from "../shared/script.ts";
 import { Timers } from "../shared/timers.ts";
-import type { Ballot } from "../shared/version.ts";
-import { FIRST_STAMP } from "./cluster/peers.ts";
-import { campaign, type CampaignResult, type Won } from "./election/campaign.ts";
+import type { Won } from "./election/campaign.ts";
 import { LocalVoter, type LocalVoterFile } from "./election/local-voter.ts";
+import { Succession, type Occasion, type Rival } from "./election/succession.ts";
 import { Voters } from "./election/voters.ts";
-import { greetNewcomer, Leader, takenByOther, type NoticeSubject, type RoleNews } from "./leader.ts";
+import { Leader, type NoticeSubject, type RoleNews } from "./leader.ts";
 import type { Answer, Channel } from "./links/link.ts";
 import { Links, type LinkEffect } from "./links/links.ts";
+import { mint, type AddNode } from "./mint.ts";
 import type { Metrics } from "./metrics.ts";
 import { Requests } from "./requests.ts";
 import type { ClientNumber } from "./sequencer/operation.ts";
+import { Remembered } from "./sequencer/remembered.ts";
 
 /** What is kept in the cluster file: enough to find the cluster again. */
 export interface ClusterFile {
@@ -35,6 +34,8 @@ export interface ClusterFile {
 export type CoordinatorEvent =
   | { readonly type: "start" }
   | { readonly type: "tick" }
+  /** Hand the leadership over, if there is somebody; `retired` follows. */
+  | { readonly type: "retire" }
   | {
       readonly type: "lines";
       readonly client: ClientNumber;
@@ -53,6 +54,7 @@ export type CoordinatorEffect =
   /** `create`: must not exist yet (C0). */
   | { readonly type: "saveCluster"; readonly file: ClusterFile; readonly create: boolean }
   | ({ readonly type: "role" } & RoleNews)
+  | { readonly type: "retired" }
   | { readonly type: "notice"; readonly about: NoticeSubject; readonly text: string };
 
 export interface CoordinatorOptions {
@@ -76,10 +78,6 @@ export interface CoordinatorOptions {
   readonly without?: ReadonlySet<string>;
 }
 
-const CAMPAIGN_RETRY_MS = 300;
-const RIVAL_TIMEOUT_MS = 1_000;
-const DEFAULT_RF = 3;
-
 export class Coordinator {
   readonly #options: CoordinatorOptions;
   readonly #timers: Timers;
@@ -91,11 +89,13 @@ export class Coordinator {
   #cluster: ClusterId | undefined;
   #hints: readonly string[];
   #role: CoordinatorRole = "new";
-  #rival: { readonly address: string; readonly epoch: number } | undefined;
-  /** Where the rival serves REST, if it said so. */
-  #rivalHttp: string | undefined;
+  /** Who leads, as far as this coordinator knows. */
+  #rival: Rival | undefined;
+  /** Who takes over from us. */
+  #successor: string | undefined;
+  readonly #succession: Succession;
+  readonly #remembered = new Remembered();
   #waitingFor: readonly { readonly id: string; readonly address: string }[] = [];
-  #epochSeen = 0;
   #stopped = false;
 
   /** @param now Milliseconds of a monotonic clock. */
@@ -119,7 +119,22 @@ export class Coordinator {
       hello: () => this.#hello(),
       links: this.#links,
       voters: this.#voters,
-      firstNode: (change) => this.#mint(change),
+      firstNode: (change) => this.#firstNode(change),
+    });
+    const { owner, address, random } = options;
+    this.#succession = new Succession({
+      timers: this.#timers,
+      links: this.#links,
+      voters: this.#voters,
+      owner,
+      address,
+      random,
+      cluster: () => this.#cluster,
+      hints: () => this.#hints,
+      stopped: () => this.#stopped,
+      following: (rival) => this.#following(rival),
+      waiting: (missing) => this.#waiting(missing),
+      learned: (state) => this.#learned(state),
     });
   }
 
@@ -161,7 +176,10 @@ export class Coordinator {
     switch (event.type) {
       case "start":
         if (this.#cluster === undefined) this.#setRole("new");
-        else run(this.#campaignUntilDecided());
+        else run(this.#succeed("vacant"));
+        return;
+      case "retire":
+        run(this.#retire());
         return;
       case "tick":
         return;
@@ -212,7 +230,7 @@ export class Coordinator {
   #setRole(role: CoordinatorRole): void {
     this.#role = role;
     const missing = role === "waiting" ? this.#waitingFor : [];
-    const news = { role, epoch: this.#leader?.epoch ?? this.#epochSeen, missing, asked: this.#hints };
+    const news = { role, epoch: this.#leader?.epoch ?? this.#succession.epochSeen, missing, asked: this.#hints };
     this.#effects.push({ type: "role", ...news, ...(this.#rival && { leader: this.#rival.address }) });
   }
 
@@ -220,13 +238,13 @@ export class Coordinator {
     if (this.#role === "new")
       return new KvError("NO_CLUSTER", "no node was added yet: start one and type addnode <id> <port>");
     if (this.#rival) {
-      const { address } = this.#rival;
+      const { address, http } = this.#rival;
       const text = `another coordinator leads, at ${address}: ./runtime shell --connect ${address}`;
-      const leaderHttp = this.#rivalHttp;
-      return new KvError("NOT_LEADER", text, { leader: address, ...(leaderHttp !== undefined && { leaderHttp }) });
+
+      return new KvError("NOT_LEADER", text, { leader: address, ...(http !== undefined && { leaderHttp: http }) });
     }
     if (this.#role === "standby")
-      return new KvError("NO_LEADER", "another coordinator took over; start this one again to find out where it is");
+      return new KvError("NO_LEADER", "another coordinator is taking over; this one is finding out where it is");
     const missing = this.#waitingFor.map(({ id, address }) => `${id} (${address})`).join(", ");
     const who = missing === "" ? `none answers at ${this.#hints.join(", ")}` : `missing: ${missing}`;
     return new KvError("NO_LEADER", `waiting for a majority of the voters; ${who}; start them with ./node_server`);
@@ -245,63 +263,33 @@ export class Coordinator {
     };
   }
 
-  // Campaigning.
+  // Leading, and what comes before.
 
-  *#campaignUntilDecided(): Script<void> {
-    this.#role = "waiting"; // told once it is decided
-    let told = "";
-    while (!this.#stopped && this.#cluster !== undefined) {
-      const result = yield* campaign(this.#candidate(this.#cluster), this.#epochSeen);
-      if (this.#decided(result)) return;
-      const missing = JSON.stringify(this.#waitingFor);
-      if (result.type === "waiting" && missing !== told) this.#setRole("waiting");
-      told = missing;
-      yield* wait(sleep(this.#timers, CAMPAIGN_RETRY_MS * (1 + this.#options.random())));
-    }
+  /** Stands for election, or follows who leads, until this coordinator has won. */
+  *#succeed(occasion: Occasion): Script<void> {
+    const won = yield* this.#succession.untilWon(occasion);
+    if (won) this.#lead(won);
   }
 
-  #candidate(cluster: ClusterId): Parameters<typeof campaign>[0] {
-    const { owner, address } = this.#options;
-    const leads = (rival: string, rivalOwner: OwnerId): Script<boolean> => this.#leads(rival, rivalOwner);
-    return { owner, address, cluster, hints: this.#hints, timers: this.#timers, voters: this.#voters, leads };
+  #waiting(missing: RoleNews["missing"]): void {
+    if (this.#role === "waiting" && JSON.stringify(missing) === JSON.stringify(this.#waitingFor)) return;
+    this.#waitingFor = missing;
+    this.#rival = undefined;
+    this.#setRole("waiting");
   }
 
-  #decided(result: CampaignResult): boolean {
-    switch (result.type) {
-      case "won":
-        this.#lead(result);
-        return true;
-      case "leaderAlive":
-        this.#rival = result;
-        this.#epochSeen = Math.max(this.#epochSeen, result.epoch);
-        this.#setRole("standby");
-        return true;
-      case "outPromised":
-        this.#epochSeen = Math.max(this.#epochSeen, result.epoch);
-        return false;
-      case "waiting":
-        this.#waitingFor = result.missing;
-        return false;
-      default:
-        return unreachable(result);
-    }
-  }
-
-  /** Whether a leader lives at the address. */
-  *#leads(address: string, owner: OwnerId): Script<boolean> {
-    if (address === this.#options.address) return false;
-    const link = this.#links.to(address);
-    const until = this.#timers.now + RIVAL_TIMEOUT_MS;
-    while (!link.isUp("control") && this.#timers.now < until) yield* wait(sleep(this.#timers, RIVAL_TIMEOUT_MS / 20));
-    const answer = yield* wait(link.call("control", { op: "hello", versions: PROTOCOL_VERSIONS }, RIVAL_TIMEOUT_MS));
-    this.#rivalHttp = typeof answer["http"] === "string" ? answer["http"] : undefined;
-    return answer["role"] === "leader" && (answer["owner"] === undefined || answer["owner"] === owner);
+  #following(rival: Rival): void {
+    const told =
+      this.#role === "standby" && this.#rival?.address === rival.address && this.#rival.epoch === rival.epoch;
+    this.#rival = rival;
+    if (!told) this.#setRole("standby");
   }
 
   #lead(won: Won): void {
-    const { owner, address, without } = this.#options;
-    this.#epochSeen = won.epoch;
+    const { owner, address, http, without } = this.#options;
+    this.#succession.saw(won.epoch);
     this.#waitingFor = [];
+    this.#rival = undefined;
     this.#leader = new Leader(
       {
         owner,
@@ -310,6 +298,9 @@ export class Coordinator {
         links: this.#links,
         voters: this.#voters,
         without: without ?? new Set(),
+        http: () => http?.(),
+        remembered: this.#remembered,
+        successor: (successor) => (this.#successor = successor),
         deposed: (epoch) => this.#deposed(epoch),
         renew: () => this.#renew(),
         accepted: (state) => this.#accepted(state),
@@ -322,79 +313,55 @@ export class Coordinator {
     this.#leader.start();
   }
 
-  /** Once fenced, this coordinator does not campaign again: somebody else leads. */
+  /** C10: somebody else leads; this coordinator becomes a standby. */
   #deposed(epoch: number): void {
-    this.#epochSeen = Math.max(this.#epochSeen, epoch);
+    this.#succession.saw(epoch);
     this.#leader = undefined;
+    const address = this.#successor;
+    this.#successor = undefined;
+    this.#rival = address === undefined ? undefined : { address, epoch };
     this.#setRole("standby");
+    run(this.#succeed("vacant"));
   }
 
   /** C5: a new epoch empties the map of in-doubt keys. */
   #renew(): void {
     this.#leader?.stop("a new epoch begins");
     this.#leader = undefined;
-    run(this.#campaignUntilDecided());
+    run(this.#succeed("own"));
+  }
+
+  /** Planned end: a standby, if there is one, leads on before this coordinator stops. */
+  *#retire(): Script<void> {
+    if (this.#leader?.active === true) yield* this.#leader.stepDown();
+    this.#effects.push({ type: "retired" });
   }
 
   #accepted(state: ClusterState): void {
-    const addresses = [...new Set([...state.voters, ...state.members].map(({ address }) => address))];
-    this.#links.keepOnly(new Set([...addresses, ...this.#hints]));
-    const known = new Set(this.#hints);
-    if (this.#cluster === state.cluster && addresses.every((address) => known.has(address))) return;
     const create = this.#cluster === undefined;
     this.#cluster = state.cluster;
+    this.#learned(state, create);
+  }
+
+  /** Keeps in touch with those that the state names, and remembers where they are. */
+  #learned(state: ClusterState, create = false): void {
+    const { address: own } = this.#options;
+    const addresses = [...new Set([...state.voters, ...state.members].map(({ address }) => address))];
+    this.#links.keepOnly(new Set([...addresses, ...this.#hints, ...(this.#rival ? [this.#rival.address] : [])]));
+    // Connected already, a standby takes over the sooner.
+    for (const { address } of state.voters) if (address !== own) this.#links.to(address);
+    if (!create && addresses.every((address) => this.#hints.includes(address))) return;
     this.#hints = addresses;
     this.#effects.push({ type: "saveCluster", file: { format: 1, cluster: state.cluster, addresses }, create });
   }
 
-  // C0: the first node.
-
-  *#mint(change: Extract<TopologyChange, { op: "addnode" }>): Script<KvError | undefined> {
-    const found = yield* greetNewcomer(this.#timers, this.#links, change.address);
-    if (found instanceof KvError) return found;
-    if (found.cluster !== null) return takenByOther(change.address, found.cluster);
-    if (this.#role !== "new") return undefined;
-    const cluster = this.#options.uuid() as ClusterId;
-    const state = this.#firstState(cluster, change, found.incarnation);
-    const ballot: Ballot = [1, 1];
-    const { owner } = this.#options;
-    const message = {
-      op: "init",
-      cluster,
-      node: change.node,
-      seed: state.seed,
-      owner,
-      ballot,
-      state: encodeState(state),
-    };
-    const answer = yield* wait(this.#links.to(change.address).call("control", message, RIVAL_TIMEOUT_MS * 2));
-    if (answer["status"] !== "ok") {
-      return new KvError(
-        "NODE_UNREACHABLE",
-        `${change.address} could not become the first node: ${String(answer["message"])}`,
-      );
-    }
-    this.#lead({ epoch: 1, ballot, state, answering: new Set([change.node]) });
+  /** C0. */
+  *#firstNode(change: AddNode): Script<KvError | undefined> {
+    const { owner, address, random, uuid } = this.#options;
+    const minting = { timers: this.#timers, links: this.#links, owner, address, random, uuid };
+    const minted = yield* mint(minting, change, () => this.#role === "new");
+    if (minted instanceof KvError) return minted;
+    if (minted) this.#lead(minted);
     return undefined;
-  }
-
-  #firstState(
-    cluster: ClusterId,
-    { node, address, weight }: { readonly node: NodeId; readonly address: string; readonly weight?: number },
-    incarnation: ClusterState["members"][number]["incarnation"],
-  ): ClusterState {
-    const { owner, address: own, random } = this.#options;
-    return {
-      format: 1,
-      cluster,
-      seed: Math.floor(random() * 2 ** 32),
-      rf: DEFAULT_RF,
-      leader: { owner, address: own },
-      members: [{ id: node, incarnation, address, weight: weight ?? 1, state: "up" }],
-      voters: [{ id: node, kind: "node", address }],
-      operations: [],
-      nextOperation: 1,
-      slots: allSlots().map(() => ({ members: [node], stamp: FIRST_STAMP })),
-    };
   }
 }

@@ -13,12 +13,17 @@ import { Peers } from "./cluster/peers.ts";
 import { slotRuntimes, type SlotRuntime } from "./cluster/slot-runtime.ts";
 import { StateLog } from "./election/state-log.ts";
 import type { Won } from "./election/campaign.ts";
+import { Heartbeats } from "./election/heartbeats.ts";
+import { Standbys } from "./election/standbys.ts";
 import type { Voters } from "./election/voters.ts";
 import { failure } from "./links/link.ts";
 import type { Links } from "./links/links.ts";
 import type { SlotLoad } from "./rebalance/batch.ts";
 import type { RebalanceContext } from "./rebalance/context.ts";
 import { Topology } from "./rebalance/topology.ts";
+import { AntiEntropy } from "./repair/anti-entropy.ts";
+import { Behind } from "./repair/behind.ts";
+import type { Remembered } from "./sequencer/remembered.ts";
 import { Sequencer } from "./sequencer/sequencer.ts";
 import type { SequencerContext } from "./sequencer/context.ts";
 
@@ -27,6 +32,12 @@ const ADOPT_TIMEOUT_MS = 2_000;
 const CONNECT_POLL_MS = 20;
 /** Silence after which a replica is asked last. */
 const SLUGGISH_MS = 1_200;
+/** Without a majority of the voters for this long, operations are refused rather than held. */
+const FORLORN_MS = 2_000;
+/** Hand-over: how long what is under way may take, and then the standby. */
+const DRAIN_MS = 200;
+const HAND_OVER_MS = 1_000;
+const POLL_MS = 2;
 
 export interface LeaderHost {
   readonly owner: OwnerId;
@@ -43,6 +54,12 @@ export interface LeaderHost {
   readonly renew: () => void;
   /** A new state was accepted. */
   readonly accepted: (state: ClusterState) => void;
+  /** Where this process serves REST, for the clients of standbys. */
+  readonly http: () => string | undefined;
+  /** Results of this process's writes, whichever epoch it led (C8). */
+  readonly remembered: Remembered;
+  /** Who is about to lead instead. */
+  readonly successor: (address: string) => void;
   readonly notice: (about: NoticeSubject, text: string) => void;
 }
 
@@ -71,10 +88,16 @@ export class Leader {
   readonly peers: Peers;
   readonly sequencer: Sequencer;
   readonly topology: Topology;
+  readonly heartbeats: Heartbeats;
+  readonly standbys: Standbys;
+  readonly behind: Behind;
+  readonly antiEntropy: AntiEntropy;
   readonly #host: LeaderHost;
   #seq = 0;
   #stamps = 0;
   #active = true;
+  /** C10: nothing new is begun while the leadership is handed over. */
+  #handingOver = false;
 
   constructor(host: LeaderHost, won: Won) {
     this.#host = host;
@@ -105,15 +128,26 @@ export class Leader {
       moving: (slot) => this.topology.moving(slot),
       notice: (text) => host.notice("node", text),
     });
+    this.behind = new Behind(() => host.timers.now);
+    this.behind.uncheckAll(won.state);
+    const { timers, voters, owner, address, http } = host;
+    const { stateLog, epoch } = this;
+    const newest = (): { ballot: Ballot; state: ClusterState } => ({ ballot: stateLog.ballot, state: stateLog.state });
+    this.standbys = new Standbys({ timers, epoch, owner, address, http, newest });
+    const resumed = (): void => this.sequencer.resume();
+    this.heartbeats = new Heartbeats({ timers, voters, stateLog, epoch, owner, address, active, outPromised, resumed });
     const context = this.#sequencerContext();
-    this.sequencer = new Sequencer(context);
+    this.sequencer = new Sequencer(context, host.remembered);
+    const rebalancing = this.#rebalanceContext(context);
     this.topology = new Topology({
-      context: this.#rebalanceContext(context),
+      context: rebalancing,
       loads: () => this.loads(),
       adopt: (node, address) => this.#adopt(node, address),
       wishes: (leaving) => ({ leaving, answers: (id) => this.#answers(id), local: this.#localSeat() }),
       notice: (text) => host.notice("operation", text),
     });
+    const moving = (slot: number): boolean => this.topology.moving(slot);
+    this.antiEntropy = new AntiEntropy({ ...rebalancing, behind: this.behind, moving });
   }
 
   get state(): ClusterState {
@@ -126,7 +160,9 @@ export class Leader {
 
   /** Greets the nodes, watches them, goes on with what stands in the state. */
   start(): void {
+    run(this.heartbeats.run());
     run(this.peers.heartbeat());
+    run(this.antiEntropy.run());
     run(this.topology.adjustVoters(undefined));
     this.topology.resume();
   }
@@ -155,6 +191,7 @@ export class Leader {
 
   #accepted(state: ClusterState): void {
     this.peers.refresh();
+    this.behind.follow(state);
     this.#host.accepted(state);
   }
 
@@ -174,8 +211,37 @@ export class Leader {
       hopeful: (node) => this.peers.get(node)?.hopeful(timers.now) === true,
       sluggish: (node) => timers.now - (this.peers.get(node)?.link.heardAt ?? 0) > SLUGGISH_MS,
       nextVersion: () => this.#nextVersion(),
+      missed: (node, slot) => this.behind.missed(node, slot),
       fenced: (epoch) => this.depose(epoch),
+      paused: () => this.#paused(),
     };
+  }
+
+  #paused(): false | "waiting" | "forlorn" {
+    if (this.#handingOver) return "waiting";
+    if (!this.heartbeats.paused) return false;
+    return this.heartbeats.silentMs > FORLORN_MS ? "forlorn" : "waiting";
+  }
+
+  /** Planned hand-over: holds what comes in, lets what is under way end, and tells a standby to lead. @returns where it leads */
+  *stepDown(): Script<string | KvError> {
+    const { timers } = this.#host;
+    if (this.#handingOver || this.standbys.addresses.length === 0)
+      return new KvError("NO_STANDBY", "no standby follows this leader: start one with ./runtime serve --join …");
+    this.#handingOver = true;
+    const drained = timers.now + DRAIN_MS;
+    while (this.sequencer.inFlight > 0 && timers.now < drained) yield* wait(sleep(timers, POLL_MS));
+    const until = timers.now + HAND_OVER_MS;
+    let successor: string | undefined;
+    while (this.#active && timers.now < until) {
+      successor ??= this.standbys.handOver();
+      if (successor !== undefined) this.#host.successor(successor);
+      yield* wait(sleep(timers, POLL_MS));
+    }
+    if (!this.#active && successor !== undefined) return successor;
+    this.#handingOver = false;
+    this.sequencer.resume();
+    return new KvError("NO_STANDBY", "the standby did not take over; this coordinator leads on");
   }
 
   #nextVersion(): Version {

@@ -45,6 +45,7 @@ export class Requests {
 
   /** The client's connection closed. */
   gone(client: ClientNumber): void {
+    this.#host.voters.local.connectionGone(client, this.#host.timers.now);
     this.#topology.gone(client);
   }
 
@@ -93,7 +94,13 @@ export class Requests {
         return this.#show(client, id, plan(this.#leader(), request.change));
       case "scan":
         return this.#scan(client, request);
+      case "follow":
+        return this.#leader().standbys.follow(request, (answer) => this.#host.send(client, { id, ...answer }));
+      case "stepdown":
+        return this.#show(client, id, handedOver(this.#leader()));
       case "inspect":
+      case "prevote":
+      case "heartbeat":
       case "prepare":
       case "accept":
         return this.#vote(client, request);
@@ -154,18 +161,27 @@ export class Requests {
   /** V5: our record is asked like a node's; what it answers is durable. */
   #vote(client: ClientNumber, request: VoterRequest): void {
     const { id } = request;
-    run(this.#voted(request)).whenDone((answer) => this.#host.send(client, { id, ...answer }));
+    run(this.#voted(client, request)).whenDone((answer) => this.#host.send(client, { id, ...answer }));
   }
 
-  *#voted(request: VoterRequest): Script<Answer> {
+  *#voted(client: ClientNumber, request: VoterRequest): Script<Answer> {
     const { local } = this.#host.voters;
     switch (request.op) {
       case "inspect":
         return yield* wait(local.inspection());
+      case "prevote":
+        return yield* wait(local.prevote(request, this.#host.timers.now));
+      case "heartbeat":
+        return yield* wait(local.heartbeat(request, client, this.#host.timers.now));
       case "prepare":
         return yield* wait(local.prepare(request));
       case "accept":
         return yield* wait(local.accept(request));
     }
   }
+}
+
+function* handedOver(leader: Leader): Script<object> {
+  const found = yield* leader.stepDown();
+  return found instanceof KvError ? found : { leader: found };
 }

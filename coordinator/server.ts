@@ -15,6 +15,8 @@ import type { NoticeSubject, RoleNews } from "./leader.ts";
 import { CHANNELS, type Answer, type Channel } from "./links/link.ts";
 
 const CONNECTIONS_MAX = 10_000;
+/** Longer than a hand-over takes. */
+const RETIRE_MS_MAX = 2_000;
 const OUTPUT_BYTES_MAX = 256 * 1024 * 1024;
 
 export interface ServerOptions {
@@ -53,6 +55,7 @@ export class CoordinatorServer {
   #timer: NodeJS.Timeout | undefined;
   #wakeAt = Number.POSITIVE_INFINITY;
   #tellDecided: () => void = () => {};
+  #retired: () => void = () => {};
   /** Resolves when the first role is decided: leader, standby, new or waiting. */
   readonly decided = new Promise<void>((resolve) => (this.#tellDecided = resolve));
 
@@ -106,6 +109,7 @@ export class CoordinatorServer {
 
   /** Answers what is open, then closes everything. */
   async stop(): Promise<void> {
+    await this.#retire();
     clearTimeout(this.#timer);
     const effects = this.#core?.stop() ?? [];
     this.#core = undefined;
@@ -113,6 +117,19 @@ export class CoordinatorServer {
     for (const address of this.#dialers.keys()) this.#hangUp(address);
     await this.#listener?.close();
     await this.#voterPlace?.release();
+  }
+
+  /** Hands the leadership over, where a standby is there to take it. */
+  async #retire(): Promise<void> {
+    if (this.#core?.role !== "leader") return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, RETIRE_MS_MAX);
+      this.#retired = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#happened({ type: "retire" });
+    });
   }
 
   /** @param answered Called with every answer, which belongs to the coordinator: read it, do not change it. */
@@ -201,6 +218,9 @@ export class CoordinatorServer {
       case "role":
         this.#options.role(effect);
         this.#tellDecided();
+        return;
+      case "retired":
+        this.#retired();
         return;
       case "notice":
         this.#options.notice(effect.about, effect.text);

@@ -31,7 +31,8 @@ export const ERRORS = {
   // Who answers.
   NOT_LEADER: definite(true, 503, "this process does not lead; `leader` says who does, where known"),
   NO_LEADER: definite(true, 503, "no coordinator leads at the moment"),
-  LEADER_ALIVE: definite(false, 503, "another coordinator leads this cluster; connect a shell to it"),
+  LEADER_ALIVE: definite(false, 503, "V4: the leader was heard just now; `leader` says where"),
+  NO_STANDBY: definite(true, 409, "no standby coordinator follows that could take over: start one"),
   NO_CLUSTER: definite(false, 503, "no node was added yet"),
   NO_QUORUM: definite(true, 503, "too few replicas or voters answered; nothing was written"),
   OVERLOADED: definite(true, 429, "in-flight operations are at their cap; nothing was sent"),

@@ -60,6 +60,17 @@ export const HOLD_MS_MAX = 2_000;
 /** M2: how long in-doubt keys may take to settle before sealing anyway. */
 export const SETTLE_MS_MAX = 200;
 
+/** The leader's heartbeats. */
+export const HEARTBEAT_MS = 200;
+/** V4: a voter that heard nothing for this long encourages a rival. */
+export const LEADER_SILENT_MS = 1_000;
+/** V4: or once the leader's connection closed and none was opened again for this long. */
+export const LEADER_GONE_MS = 100;
+/** C10: without the acknowledgement of a majority of the voters for this long, the leader holds what comes in. */
+export const LEASE_MS = 800;
+/** A voter whose disk has not finished what it was given for this long acknowledges no heartbeat. */
+export const DISK_STALLED_MS = 1_000;
+
 export const VOTERS_MAX = 5;
 export const NODES_MAX = 600;
 export const REPLICAS_MAX = 16;
@@ -77,6 +88,7 @@ export const PAGE_BYTES = 192 * 1024;
 /** N10: a write unsettled for this much of the process's own running time stops the process. */
 export const WRITE_STUCK_MS = 10_000;
 
+assert(LEASE_MS < LEADER_SILENT_MS, "a leader holds before its voters encourage a rival");
 assert(PAGE_BYTES < BATCH_LINE_BYTES, "a page fits in a line");
 assert(SETTLE_MS_MAX < HOLD_MS_MAX, "settling ends before the hold does");
 assert(BATCH_LINE_BYTES <= lineBytesMax(VALUE_BYTES_MAX_DEFAULT), "a batch line is a legal line");

@@ -1,8 +1,9 @@
-// Voter: one durable record (promise, accepted state) that agrees with others on who leads and what the cluster state is (V1–V3).
+// Voter: one durable record (promise, accepted state) that agrees with others on who leads and what the cluster state is (V1–V4).
 // Kept by storage nodes in their log and, while there are only two of them, by a coordinator beside its cluster file (V5).
 // Pure decisions: the caller makes `changes` durable before it sends `answer`. The state stays opaque text here.
 import { KvError } from "./errors.ts";
 import type { OwnerId } from "./ids.ts";
+import type { LeaderSign } from "./leader-watch.ts";
 import { compare, format, ZERO, type Ballot } from "./version.ts";
 
 /** A voter's record; absent until initialised. */
@@ -35,6 +36,20 @@ export function prepare(record: VoterRecord | undefined, epoch: number, owner: O
     changes: repeated ? [] : [{ type: "promise", epoch, owner }],
     answer: { promised: epoch, ballot: known.ballot, state: known.state },
   };
+}
+
+/**
+ * V4: whether a candidate for that epoch is encouraged. Nothing is promised.
+ * @param alive The leader, where this voter takes it for alive.
+ * @throws KvError NO_VOTER, OUT_PROMISED, LEADER_ALIVE
+ */
+export function prevote(record: VoterRecord | undefined, epoch: number, alive: LeaderSign | undefined): void {
+  const known = initialised(record);
+  if (epoch <= known.promised) throw outPromised(known);
+  if (alive)
+    throw new KvError("LEADER_ALIVE", `the leader of epoch ${alive.epoch}, at ${alive.leader}, was heard just now`, {
+      leader: alive.leader,
+    });
 }
 
 /**

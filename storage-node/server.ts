@@ -7,6 +7,7 @@ import type { NodeId } from "../shared/ids.ts";
 import { errorAnswer, KvError } from "../shared/errors.ts";
 import type { Address } from "../shared/io/address.ts";
 import type { ConnectionHandlers, NdjsonConnection } from "../shared/io/ndjson-connection.ts";
+import { monotonicMs } from "../shared/io/system-clock.ts";
 import type { LineProblem } from "../shared/io/ndjson-reader.ts";
 import { listen, type Listener } from "../shared/io/server.ts";
 import { unreachable } from "../shared/assert.ts";
@@ -87,7 +88,7 @@ export class NodeServer {
 
   /** For the engine and the sockets: an event in, its effects carried out. */
   handle(event: NodeEvent): void {
-    this.#carryOut(this.#node.handle(event));
+    this.#carryOut(this.#node.handle(event, monotonicMs()));
   }
 
   /**
@@ -115,12 +116,15 @@ export class NodeServer {
     return {
       lines: (lines) => this.#lines(peer, lines),
       badLine: (problem) => connection.send({ id: null, ...refusal(problem) }),
-      closed: () => this.#connections.delete(peer),
+      closed: () => {
+        this.#connections.delete(peer);
+        this.handle({ type: "gone", peer });
+      },
     };
   }
 
   #lines(peer: PeerNumber, lines: readonly Record<string, unknown>[]): void {
-    const effects = this.#node.handle({ type: "lines", peer, lines });
+    const effects = this.#node.handle({ type: "lines", peer, lines }, monotonicMs());
     const measured = new Set(lines.filter(({ op }) => op === "ping" || op === "stats").map(({ id }) => id));
     // Both are answered at once, never from a queue: what comes back now is theirs.
     this.#carryOut(measured.size === 0 ? effects : effects.map((effect) => this.#measured(effect, measured)));

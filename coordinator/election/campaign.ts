@@ -11,7 +11,7 @@ import {
 } from "../../shared/cluster-state.ts";
 import type { ClusterId, OwnerId } from "../../shared/ids.ts";
 import type { InspectResult } from "../../shared/protocol/node-messages.ts";
-import { all, gather, wait, type Script } from "../../shared/script.ts";
+import { gather, wait, type Future, type Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
 import { compare, ZERO, type Ballot } from "../../shared/version.ts";
 import type { Answer } from "../links/link.ts";
@@ -26,8 +26,6 @@ export interface Candidate {
   readonly hints: readonly string[];
   readonly timers: Timers;
   readonly voters: Voters;
-  /** Whether a leader answers at this address: `hello` on the coordinator port. */
-  readonly leads: (address: string, owner: OwnerId) => Script<boolean>;
 }
 
 export interface Won {
@@ -53,37 +51,77 @@ interface Known {
   epoch: number;
 }
 
-/** @param minEpoch Epochs up to this one are spent already. */
-export function* campaign(candidate: Candidate, minEpoch: number): Script<CampaignResult> {
-  const known: Known = { ballot: ZERO, state: undefined, epoch: minEpoch };
-  const answered = yield* discover(candidate, known);
-  if (!known.state) return { type: "waiting", missing: [], hints: candidate.hints };
-  const missing = known.state.voters.filter(({ id }) => !answered.has(id));
-  if (known.state.voters.length - missing.length < votesNeeded(known.state.voters)) {
-    return { type: "waiting", missing, hints: candidate.hints };
-  }
-  const { leader } = known.state;
-  if (leader.owner !== candidate.owner && (yield* candidate.leads(leader.address, leader.owner))) {
-    return { type: "leaderAlive", address: leader.address, epoch: known.ballot[0] };
-  }
-  return yield* promiseAndAccept(candidate, known);
+export interface CampaignTerms {
+  /** Epochs up to this one are spent already. */
+  readonly minEpoch: number;
+  /** The newest state known, which says whom to ask. */
+  readonly newest: { readonly ballot: Ballot; readonly state: ClusterState } | undefined;
+  /** V4: whether to ask the voters first if they would; off for a planned hand-over. */
+  readonly prevote: boolean;
 }
 
-/** Inspects hints, then everything that the states found so far name, until nothing new turns up. Returns the seats that answered. */
+export function* campaign(candidate: Candidate, terms: CampaignTerms): Script<CampaignResult> {
+  const { newest } = terms;
+  const known: Known = { ballot: newest?.ballot ?? ZERO, state: newest?.state, epoch: terms.minEpoch };
+  const answered = yield* discover(candidate, known);
+  if (!known.state) return { type: "waiting", missing: [], hints: candidate.hints };
+  if (!isMajority(known.state, answered)) {
+    const missing = known.state.voters.filter(({ id }) => !answered.has(id));
+    return { type: "waiting", missing, hints: candidate.hints };
+  }
+  const refused = terms.prevote ? yield* askFirst(candidate, known, known.state) : undefined;
+  return refused ?? (yield* promiseAndAccept(candidate, known));
+}
+
+function isMajority({ voters }: ClusterState, ids: ReadonlySet<string>): boolean {
+  return voters.filter(({ id }) => ids.has(id)).length >= votesNeeded(voters);
+}
+
+/** V4. @returns why not, where a majority does not encourage us */
+function* askFirst(candidate: Candidate, known: Known, state: ClusterState): Script<CampaignResult | undefined> {
+  const { cluster, timers, voters } = candidate;
+  const needed = votesNeeded(state.voters);
+  const decided = (answers: readonly Answer[]): boolean => {
+    const yes = answers.filter(isOk).length;
+    return yes >= needed || state.voters.length - (answers.length - yes) < needed;
+  };
+  const asked = state.voters.map((seat) => voters.prevote(cluster, seat, known.epoch + 1));
+  const answers = yield* wait(gather(timers, asked, VOTE_TIMEOUT_MS, decided));
+  if (answers.filter(isOk).length >= needed) return undefined;
+  const alive = answers.find((answer) => answer["code"] === "LEADER_ALIVE");
+  if (alive) return { type: "leaderAlive", address: String(alive["leader"]), epoch: known.ballot[0] };
+  const ahead = highestPromise(answers);
+  if (ahead > known.epoch) return { type: "outPromised", epoch: ahead };
+  return { type: "waiting", missing: [], hints: candidate.hints };
+}
+
+/**
+ * Inspects hints, then everything that the states found so far name, until a majority of the newest state's voters has answered (it
+ * includes somebody who knows a newer state, if there is one) or nothing new turns up. Returns the seats that answered.
+ */
 function* discover(candidate: Candidate, known: Known): Script<Set<string>> {
   const answered = new Set<string>();
   const asked = new Set<string>();
+  let open = true;
+  const enough = (): boolean => known.state !== undefined && isMajority(known.state, answered);
+  const inspect = (address: string): Future<Answer> => {
+    asked.add(address);
+    const answer = candidate.voters.inspect(address);
+    answer.whenDone((found) => {
+      if (open) learn(candidate, known, found, address, answered);
+    });
+    return answer;
+  };
+  const named = (): string[] =>
+    known.state ? [...known.state.voters, ...known.state.members].map(({ address }) => address) : [];
   learn(candidate, known, candidate.voters.local.inspect(), undefined, answered);
-  let addresses = new Set([...candidate.hints, ...candidate.voters.hints]);
-  while (addresses.size > 0) {
-    const round = [...addresses];
-    for (const address of round) asked.add(address);
-    const answers = yield* wait(all(round.map((address) => candidate.voters.inspect(address))));
-    answers.forEach((answer, index) => learn(candidate, known, answer, round[index], answered));
-    const { state } = known;
-    const next = state ? [...state.voters, ...state.members].map(({ address }) => address) : [];
-    addresses = new Set(next.filter((address) => !asked.has(address) && address !== candidate.address));
+  let addresses = new Set([...named(), ...candidate.hints, ...candidate.voters.hints]);
+  while (addresses.size > 0 && !enough()) {
+    const round = [...addresses].filter((address) => address !== candidate.address);
+    yield* wait(gather(candidate.timers, round.map(inspect), VOTE_TIMEOUT_MS, enough));
+    addresses = new Set(named().filter((address) => !asked.has(address) && address !== candidate.address));
   }
+  open = false;
   return answered;
 }
 
@@ -117,15 +155,18 @@ function* promiseAndAccept(candidate: Candidate, known: Known): Script<CampaignR
     const state = known.state as ClusterState;
     const open = state.voters.filter(({ id }) => !promised.has(id));
     const vote = { epoch, owner: candidate.owner };
-    const answers = yield* wait(all(open.map((seat) => candidate.voters.prepare(candidate.cluster, seat, vote))));
+    const asked = open.map((seat) => candidate.voters.prepare(candidate.cluster, seat, vote));
+    const missing = votesNeeded(state.voters) - state.voters.filter(({ id }) => promised.has(id)).length;
+    const found = new Map<string, Answer>();
+    asked.forEach((answer, index) => answer.whenDone((said) => void found.set((open[index] as VoterSeat).id, said)));
+    yield* wait(gather(candidate.timers, asked, VOTE_TIMEOUT_MS, (arrived) => arrived.filter(isOk).length >= missing));
+    const answers = [...found.values()];
     const ahead = highestPromise(answers);
     if (ahead >= epoch) return { type: "outPromised", epoch: ahead };
-    open.forEach((seat, index) => {
-      const answer = answers[index];
-      if (answer?.["status"] === "ok") promised.add(seat.id);
-    });
-    for (const answer of answers) {
-      if (answer["status"] === "ok") adopt(known, answer["ballot"] as Ballot, answer["state"] as string);
+    for (const [id, answer] of found) {
+      if (!isOk(answer)) continue;
+      promised.add(id);
+      adopt(known, answer["ballot"] as Ballot, answer["state"] as string);
     }
     if (known.state !== state) continue;
     const yes = state.voters.filter(({ id }) => promised.has(id)).length;

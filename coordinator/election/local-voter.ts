@@ -1,11 +1,24 @@
 // The voter record that a coordinator keeps beside its cluster file while there are only two storage nodes (V5): the same rules
-// as in a node (V1–V3), made durable by the edge before the answer is given.
+// as in a node (V1–V4), made durable by the edge before the answer is given.
 import { KvError } from "../../shared/errors.ts";
 import type { ClusterId } from "../../shared/ids.ts";
-import type { AcceptRequest, PrepareRequest } from "../../shared/protocol/node-messages.ts";
+import { LeaderWatch } from "../../shared/leader-watch.ts";
+import type {
+  AcceptRequest,
+  HeartbeatRequest,
+  PrepareRequest,
+  PrevoteRequest,
+} from "../../shared/protocol/node-messages.ts";
 import { Future } from "../../shared/script.ts";
 import { ZERO } from "../../shared/version.ts";
-import { accept, applyVoterChange, prepare, type VoterDecision, type VoterRecord } from "../../shared/voter.ts";
+import {
+  accept,
+  applyVoterChange,
+  prepare,
+  prevote,
+  type VoterDecision,
+  type VoterRecord,
+} from "../../shared/voter.ts";
 import { failure, type Answer } from "../links/link.ts";
 
 /** What is kept on the coordinator's disk. */
@@ -21,6 +34,7 @@ export class LocalVoter {
   readonly seat: string;
   #cluster: ClusterId | undefined;
   #record: VoterRecord | undefined;
+  readonly #watch = new LeaderWatch();
   readonly #persist: (file: LocalVoterFile, token: number) => void;
   #tokens = 0;
   readonly #unsaved = new Map<number, Future<void>>();
@@ -42,6 +56,29 @@ export class LocalVoter {
 
   accept(request: Omit<AcceptRequest, "id" | "op">): Future<Answer> {
     return this.#vote(request, () => accept(this.#record, request));
+  }
+
+  /** V4. */
+  prevote({ cluster, voter, epoch }: Omit<PrevoteRequest, "id" | "op">, now: number): Future<Answer> {
+    const alive = this.#watch.alive(now) ? this.#watch.leader : undefined;
+    return this.#answered({ cluster, voter }, () => {
+      prevote(this.#record, epoch, alive);
+      return { status: "ok" };
+    });
+  }
+
+  /** A leader lives. */
+  heartbeat(sign: Omit<HeartbeatRequest, "id" | "op">, connection: number, now: number): Future<Answer> {
+    const promised = this.#record?.promised ?? 0;
+    return this.#answered({ cluster: sign.cluster, voter: this.seat }, () => {
+      if (sign.epoch < promised) throw new KvError("OUT_PROMISED", `promised to epoch ${promised}`, { promised });
+      this.#watch.heard(sign, connection, now);
+      return { status: "ok", ballot: this.#record?.ballot ?? ZERO, promised };
+    });
+  }
+
+  connectionGone(connection: number, now: number): void {
+    this.#watch.gone(connection, now);
   }
 
   /** What another coordinator may be told: durable by then. */
@@ -69,14 +106,22 @@ export class LocalVoter {
   }
 
   #vote(request: { readonly cluster: ClusterId; readonly voter: string }, decide: () => VoterDecision): Future<Answer> {
-    try {
-      if (request.voter !== this.seat) throw new KvError("WRONG_NODE", "this is another coordinator's record");
-      if (this.#cluster !== undefined && this.#cluster !== request.cluster) {
-        throw new KvError("WRONG_NODE", "this record belongs to another cluster");
-      }
+    return this.#answered(request, () => {
       const { changes, answer } = decide();
       if (changes.length > 0) this.#save(request.cluster, changes.reduce(applyVoterChange, this.#record));
-      return this.#whenSaved({ status: "ok", fence: 0, ...answer });
+      return { status: "ok", fence: 0, ...answer };
+    });
+  }
+
+  #answered(
+    { cluster, voter }: { readonly cluster: ClusterId; readonly voter: string },
+    decide: () => Answer,
+  ): Future<Answer> {
+    try {
+      if (voter !== this.seat) throw new KvError("WRONG_NODE", "this is another coordinator's record");
+      if (this.#cluster !== undefined && this.#cluster !== cluster)
+        throw new KvError("WRONG_NODE", "this record belongs to another cluster");
+      return this.#whenSaved(decide());
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       return this.#whenSaved({ ...failure(error.code, error.message), ...error.details });

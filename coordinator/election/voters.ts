@@ -1,14 +1,18 @@
 // Voters: asks the seats of a voter set, wherever they are: storage nodes over their control connection, our own record directly,
 // another coordinator's record on its port. A seat's node may have moved; what inspections found wins over the state's address.
 import type { ClusterId } from "../../shared/ids.ts";
-import type { VoterSeat } from "../../shared/cluster-state.ts";
-import type { AcceptRequest, PrepareRequest } from "../../shared/protocol/node-messages.ts";
+import { encodeState, type ClusterState, type VoterSeat } from "../../shared/cluster-state.ts";
+import type { Ballot } from "../../shared/version.ts";
+import type { AcceptRequest, HeartbeatRequest, PrepareRequest } from "../../shared/protocol/node-messages.ts";
 import { Future } from "../../shared/script.ts";
 import { failure, type Answer } from "../links/link.ts";
 import type { Links } from "../links/links.ts";
 import type { LocalVoter } from "./local-voter.ts";
 
 export const VOTE_TIMEOUT_MS = 1_000;
+
+/** In place of a connection: the heartbeats of this very coordinator. */
+const OURSELVES = 0;
 
 /** Addresses kept beside the cluster file's. */
 const HINTS_MAX = 64;
@@ -58,6 +62,36 @@ export class Voters {
     const request = { cluster, voter: seat.id, ...vote };
     if (seat.id === this.#local.seat) return this.#local.prepare(request);
     return this.#connected(this.addressOf(seat), { op: "prepare", ...request });
+  }
+
+  /** V4. */
+  prevote(cluster: ClusterId, seat: VoterSeat, epoch: number): Future<Answer> {
+    const request = { cluster, voter: seat.id, epoch };
+    if (seat.id === this.#local.seat) return this.#local.prevote(request, this.#links.timers.now);
+    return this.#connected(this.addressOf(seat), { op: "prevote", ...request });
+  }
+
+  /** To a member or voter whose connection is up. */
+  heartbeat(
+    target: { readonly id: string; readonly address: string },
+    sign: Omit<HeartbeatRequest, "id" | "op">,
+    timeoutMs: number,
+  ): Future<Answer> {
+    if (target.id === this.#local.seat) return this.#local.heartbeat(sign, OURSELVES, this.#links.timers.now);
+    const link = this.#links.to(this.#found.get(target.id) ?? target.address);
+    return link.call("control", { op: "heartbeat", ...sign }, timeoutMs);
+  }
+
+  /** Tells a node the newest accepted state. */
+  teach(
+    target: { readonly id: string; readonly address: string },
+    state: ClusterState,
+    ballot: Ballot,
+    timeoutMs: number,
+  ): Future<Answer> {
+    const link = this.#links.to(this.#found.get(target.id) ?? target.address);
+    const message = { op: "learn", cluster: state.cluster, ballot, state: encodeState(state) };
+    return link.call("control", message, timeoutMs);
   }
 
   accept(

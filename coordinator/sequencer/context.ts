@@ -20,8 +20,12 @@ export interface SequencerContext {
   hopeful(node: NodeId): boolean;
   /** Whether a member is slow or suspect: asked last. */
   sluggish(node: NodeId): boolean;
+  /** C10: whether operations are to wait; `forlorn` where that has lasted too long to be worth it. */
+  paused(): false | "waiting" | "forlorn";
   /** C2: the next version of this epoch. */
   nextVersion(): Version;
+  /** A member did not acknowledge a write: its replica of the slot is to be compared. */
+  missed(node: NodeId, slot: number): void;
   /** C4, C10: a node has seen a higher epoch. */
   fenced(epoch: number): void;
 }

@@ -133,6 +133,7 @@ export class Drive implements OpListener {
 
   #refused(replica: Replica, code: string, details: Readonly<Record<string, unknown>>): void {
     replica.code = code;
+    this.#context.missed(replica.node, this.issued.slot);
     if (code === "LOST") {
       replica.state = "lost";
       replica.maybe = true;

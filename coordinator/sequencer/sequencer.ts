@@ -11,7 +11,7 @@ import { KeyLocks, type KeyTask } from "./key-locks.ts";
 import type { ReadOperation, ReadOutcome, Swept, WriteOperation, WriteOutcome } from "./operation.ts";
 import { QuorumRead } from "./quorum-read.ts";
 import { RegisterIo } from "./register-io.ts";
-import { Remembered } from "./remembered.ts";
+import type { Remembered } from "./remembered.ts";
 import type { EndReason, Sending, SequencerServices } from "./services.ts";
 
 const SWEEP_MS = 10;
@@ -22,6 +22,9 @@ interface ClientTask extends KeyTask {
 }
 
 interface Admission {
+  readonly deadline: number;
+  /** Whether it goes on while everything else is held (C10). */
+  readonly passes: boolean;
   readonly start: () => void;
   readonly refuse: (error: KvError) => void;
 }
@@ -34,7 +37,7 @@ export class Sequencer implements SequencerServices {
   readonly flights = new Set<Sending>();
   fixes = 0;
   shed = 0;
-  readonly #remembered = new Remembered();
+  readonly #remembered: Remembered;
   readonly #swept = new Set<Swept>();
   readonly #careful = new Set<CarefulTask>();
   readonly #reads = new Set<QuorumRead>();
@@ -46,8 +49,10 @@ export class Sequencer implements SequencerServices {
   #sweeping = false;
   #ended: EndReason | undefined;
 
-  constructor(context: SequencerContext) {
+  /** @param remembered Results of earlier epochs of this process, too: what it told stays true (C8). */
+  constructor(context: SequencerContext, remembered: Remembered) {
     this.context = context;
+    this.#remembered = remembered;
   }
 
   get inFlight(): number {
@@ -60,6 +65,8 @@ export class Sequencer implements SequencerServices {
 
   write(operation: WriteOperation, reply: (outcome: WriteOutcome) => void): void {
     this.#admit({
+      deadline: operation.deadline,
+      passes: false,
       start: () => this.#startWrite(operation, this.#counted(reply)),
       refuse: (error) => reply({ type: "error", error }),
     });
@@ -67,6 +74,9 @@ export class Sequencer implements SequencerServices {
 
   read(operation: ReadOperation, reply: (outcome: ReadOutcome) => void): void {
     this.#admit({
+      deadline: operation.deadline,
+      // It may be stale by contract, whoever leads.
+      passes: operation.level === "one",
       start: () => this.#startRead(operation, this.#counted(reply)),
       refuse: (error) => reply({ type: "error", error }),
     });
@@ -74,7 +84,9 @@ export class Sequencer implements SequencerServices {
 
   #admit(admission: Admission): void {
     if (this.#ended) return admission.refuse(this.#ended(false));
-    if (this.#inFlight < IN_FLIGHT_MAX) {
+    const paused = admission.passes ? false : this.context.paused();
+    if (paused === "forlorn") return admission.refuse(forlorn());
+    if (!paused && this.#inFlight < IN_FLIGHT_MAX && (admission.passes || this.#queue.length === 0)) {
       this.#inFlight++;
       return admission.start();
     }
@@ -84,17 +96,36 @@ export class Sequencer implements SequencerServices {
       return admission.refuse(new KvError("OVERLOADED", text));
     }
     this.#queue.push(admission);
+    this.sweepLater(this.#queueSweep);
   }
+
+  /** C10: what was held goes on. */
+  resume(): void {
+    while (this.#queue.length > 0 && this.#inFlight < IN_FLIGHT_MAX && !this.context.paused()) this.#startNext();
+  }
+
+  #startNext(): void {
+    const next = this.#queue.shift();
+    if (!next) return;
+    this.#inFlight++;
+    next.start();
+  }
+
+  /** What waits for admission, and whose time is over, had no effect. */
+  readonly #queueSweep: Swept = {
+    sweep: (now) => {
+      const late = this.#queue.filter(({ deadline }) => now >= deadline);
+      if (late.length > 0) this.#queue = this.#queue.filter(({ deadline }) => now < deadline);
+      for (const { refuse } of late) refuse(this.context.paused() ? forlorn() : stillQueued());
+      return this.#queue.length > 0;
+    },
+  };
 
   #counted<T>(reply: (outcome: T) => void): (outcome: T) => void {
     return (outcome) => {
       this.#inFlight--;
       reply(outcome);
-      const next = this.#inFlight < IN_FLIGHT_MAX ? this.#queue.shift() : undefined;
-      if (next) {
-        this.#inFlight++;
-        next.start();
-      }
+      if (this.#queue.length > 0 && this.#inFlight < IN_FLIGHT_MAX && !this.context.paused()) this.#startNext();
     };
   }
 
@@ -234,6 +265,14 @@ export class Sequencer implements SequencerServices {
     for (const read of this.#reads) read.abandon(reason(false));
     for (const task of this.#careful) task.abandon(reason);
   }
+}
+
+function forlorn(): KvError {
+  return new KvError("NO_LEADER", "this leader cannot reach a majority of the voters; nothing was sent");
+}
+
+function stillQueued(): KvError {
+  return new KvError("OVERLOADED", "too many operations were before this one for the whole deadline; nothing was sent");
 }
 
 /** A script that holds a key's lock while it runs. */

@@ -64,7 +64,7 @@ export function* status(leader: Leader, now: number): Script<Body<StatusAnswer>>
     epoch,
     ballot: format(stateLog.ballot),
     leader: { address: state.leader.address, sinceMs: Math.round(now - leader.since) },
-    standbys: [],
+    standbys: leader.standbys.addresses,
     voters: state.voters.map(({ id, address }) => ({ id, address, answers: stateLog.answering.has(id) })),
     rf: state.rf,
     copies,

@@ -4,6 +4,7 @@
 import type { ErrorCode, Outcome } from "../errors.ts";
 import type { ClusterId, Incarnation, NodeId } from "../ids.ts";
 import type { WireValue } from "../record.ts";
+import type { FollowRequest, StepdownRequest } from "./coordinator-messages.ts";
 
 export const LEVELS = ["one", "quorum", "all"] as const;
 /** How many replicas must have a write on disk, or be asked by a read. */
@@ -125,7 +126,9 @@ export type CoordinatorRequest =
   | TopologyRequest
   | PlanRequest
   | CancelRequest
-  | JoinRequest;
+  | JoinRequest
+  | FollowRequest
+  | StepdownRequest;
 
 // Answers.
 

@@ -206,7 +206,36 @@ export interface MisdirectedRequest {
   readonly wanted: string;
 }
 
-export type VoterRequest = PrepareRequest | AcceptRequest | InspectRequest;
+/** V4: would you promise yourself to such an epoch? Changes nothing. */
+export interface PrevoteRequest {
+  readonly id: number;
+  readonly op: "prevote";
+  readonly cluster: ClusterId;
+  readonly voter: string;
+  readonly epoch: number;
+}
+
+/** From the leader to every member and voter. Answered with the newest ballot known and the promise, by voters whose disk keeps up. */
+export interface HeartbeatRequest {
+  readonly id: number;
+  readonly op: "heartbeat";
+  readonly cluster: ClusterId;
+  readonly epoch: number;
+  readonly owner: OwnerId;
+  /** Where clients reach the leader. */
+  readonly leader: string;
+}
+
+/** From the leader to a node that is behind: the newest accepted state, for whoever asks (`inspect`). Kept in memory. */
+export interface LearnRequest {
+  readonly id: number;
+  readonly op: "learn";
+  readonly cluster: ClusterId;
+  readonly ballot: Ballot;
+  readonly state: string;
+}
+
+export type VoterRequest = PrepareRequest | AcceptRequest | InspectRequest | PrevoteRequest | HeartbeatRequest;
 
 export type NodeRequest =
   | BatchRequest
@@ -214,6 +243,7 @@ export type NodeRequest =
   | InitRequest
   | AdoptRequest
   | VoterRequest
+  | LearnRequest
   | DirectReadRequest
   | PlainRequest
   | MisdirectedRequest;

@@ -1,6 +1,7 @@
 // Border of the coordinator: an untrusted line becomes a CoordinatorRequest, or a vote asked of the record that it
 // may keep (V5), or a KvError that says what was wrong with it.
 import { KvError } from "../errors.ts";
+import type { OwnerId } from "../ids.ts";
 import { BATCH_OPS_MAX, DEADLINE_MS_MAX, EPOCH_MAX, REPLICAS_MAX, SCAN_LIMIT_MAX, WEIGHT_MAX } from "../limits.ts";
 import {
   LEVELS,
@@ -15,7 +16,7 @@ import {
 import * as field from "./fields.ts";
 import type { Fields } from "./fields.ts";
 import type { VoterRequest } from "./node-messages.ts";
-import { operationId, parseVoterRequest, versions } from "./parse-node-request.ts";
+import { operationId, parseVoterRequest, uuid, versions } from "./parse-node-request.ts";
 
 /**
  * @param bytesMax Largest value taken.
@@ -65,6 +66,16 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
       return { id, ...parseChange(message) };
     case "plan":
       return { id, op, change: parseChange(field.object(message["change"], "change")) };
+    case "follow":
+      return {
+        id,
+        op,
+        owner: uuid(message, "owner") as OwnerId,
+        address: field.address(message, "address"),
+        ballot: field.pair(message["ballot"], "ballot"),
+      };
+    case "stepdown":
+      return { id, op };
     case "cancel":
       return { id, op, operation: field.text(message, "operation", 16) };
     case "join":
@@ -78,6 +89,8 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
     case "inspect":
     case "prepare":
     case "accept":
+    case "prevote":
+    case "heartbeat":
       return parseVoterRequest(op, message);
     default:
       throw new KvError(

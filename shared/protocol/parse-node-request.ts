@@ -61,7 +61,17 @@ export function parseNodeRequest(message: Fields): NodeRequest {
     case "prepare":
     case "accept":
     case "inspect":
+    case "prevote":
+    case "heartbeat":
       return parseVoterRequest(op, message);
+    case "learn":
+      return {
+        id,
+        op,
+        cluster: uuid(message, "cluster") as ClusterId,
+        ballot: field.pair(message["ballot"], "ballot"),
+        state: field.text(message, "state", STATE_CHARS_MAX),
+      };
     case "ping":
     case "stats":
       return { id, op };
@@ -83,6 +93,7 @@ export function parseNodeRequest(message: Fields): NodeRequest {
     case "plan":
     case "cancel":
     case "join":
+    case "stepdown":
       return { id, op: "misdirected", wanted: op };
     default:
       throw new KvError(
@@ -99,13 +110,15 @@ export function parseNodeRequest(message: Fields): NodeRequest {
 export function parseVoterRequest(op: VoterRequest["op"], message: Fields): VoterRequest {
   const id = field.integer(message, "id", 0, Number.MAX_SAFE_INTEGER);
   if (op === "inspect") return { id, op };
-  const addressed = {
-    id,
-    cluster: uuid(message, "cluster") as ClusterId,
-    voter: field.text(message, "voter", 64),
-    owner: uuid(message, "owner") as OwnerId,
-  };
-  if (op === "prepare") return { ...addressed, op, epoch: field.integer(message, "epoch", 1, EPOCH_MAX) };
+  const cluster = uuid(message, "cluster") as ClusterId;
+  const epoch = (): number => field.integer(message, "epoch", 1, EPOCH_MAX);
+  const owner = (): OwnerId => uuid(message, "owner") as OwnerId;
+  if (op === "heartbeat")
+    return { id, op, cluster, epoch: epoch(), owner: owner(), leader: field.address(message, "leader") };
+  const voter = field.text(message, "voter", 64);
+  if (op === "prevote") return { id, op, cluster, voter, epoch: epoch() };
+  const addressed = { id, cluster, voter, owner: owner() };
+  if (op === "prepare") return { ...addressed, op, epoch: epoch() };
   return {
     ...addressed,
     op,
@@ -247,7 +260,7 @@ export function versions(fields: Fields): readonly [number, number] {
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-function uuid(fields: Fields, name: string): string {
+export function uuid(fields: Fields, name: string): string {
   const value = fields[name];
   if (typeof value !== "string" || !UUID.test(value)) field.malformed(name, "a lower-case UUID");
   return value;

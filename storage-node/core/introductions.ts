@@ -1,27 +1,22 @@
-// Introductions: who this node is and whom it votes for. Hello, joining a cluster (C0), and the voter's messages (V1–V3). What is
-// answered is durable before it is told: `until` is the log position to wait for.
-import { errorAnswer, KvError } from "../../shared/errors.ts";
+// Introductions: who this node is, and how it comes into a cluster (hello, C0, adopting). What is answered is durable before it is told:
+// `until` is the log position to wait for.
+import { KvError } from "../../shared/errors.ts";
 import type { AdoptRequest, HelloRequest, InitRequest } from "../../shared/protocol/node-messages.ts";
 import { negotiate } from "../../shared/protocol/version.ts";
-import { ZERO } from "../../shared/version.ts";
-import type { VoterDecision } from "../../shared/voter.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Control } from "./control.ts";
-
-export interface Introduction {
-  readonly body: object;
-  readonly until: number;
-}
+import type { Introduction, Voting } from "./voting.ts";
 
 export class Introductions {
   readonly #engine: Engine;
   readonly #control: Control;
+  readonly #voting: Voting;
   readonly #raiseFence: (epoch: number) => number;
-  #leader: string | undefined;
 
-  constructor(engine: Engine, control: Control, raiseFence: (epoch: number) => number) {
+  constructor(engine: Engine, control: Control, voting: Voting, raiseFence: (epoch: number) => number) {
     this.#engine = engine;
     this.#control = control;
+    this.#voting = voting;
     this.#raiseFence = raiseFence;
   }
 
@@ -37,27 +32,10 @@ export class Introductions {
       incarnation: identity.incarnation,
       fence,
       tailCut: this.#engine.tailCut,
-      ...this.leaderHint(),
+      ...this.#voting.leaderHint(),
     };
-    if (line.leader !== undefined && line.cluster === identity.cluster) this.#leader = line.leader;
+    if (line.leader !== undefined && line.cluster === identity.cluster) this.#voting.hinted(line.leader);
     return { body, until: this.#control.groupUntil };
-  }
-
-  /** What a campaign asks for. */
-  inspection(): Introduction {
-    const { identity, fence, voter } = this.#control.state;
-    const body = {
-      status: "ok",
-      cluster: identity.cluster ?? null,
-      node: identity.id ?? null,
-      incarnation: identity.incarnation,
-      voter: voter ? (identity.id ?? null) : null,
-      fence,
-      promised: voter?.promised ?? 0,
-      ballot: voter?.ballot ?? ZERO,
-      state: voter?.state ?? "",
-    };
-    return { body, until: this.#control.voterUntil };
   }
 
   /** C0. */
@@ -93,34 +71,6 @@ export class Introductions {
       this.#control.append([{ type: "identity", identity: { incarnation: identity.incarnation, cluster, id, seed } }]);
     }
     return { body: { status: "ok" }, until: this.#control.groupUntil };
-  }
-
-  /** @throws KvError WRONG_NODE when the vote is asked of another node */
-  checkVoter(cluster: string, voter: string): void {
-    const { identity } = this.#control.state;
-    if (identity.cluster !== cluster || identity.id !== voter) {
-      throw new KvError(
-        "WRONG_NODE",
-        `this is node ${identity.id ?? "(blank)"} of cluster ${identity.cluster ?? "(none)"}`,
-      );
-    }
-  }
-
-  /** Makes a decision's changes durable and answers it; a refusal too waits for the promise it rests on. */
-  vote(decide: () => VoterDecision): Introduction {
-    try {
-      const { changes, answer } = decide();
-      if (changes.length > 0) this.#control.append(changes);
-      return { body: { status: "ok", fence: this.#control.state.fence, ...answer }, until: this.#control.voterUntil };
-    } catch (error) {
-      if (!(error instanceof KvError)) throw error;
-      return { body: errorAnswer(error), until: this.#control.voterUntil };
-    }
-  }
-
-  /** Where the leader was last heard of. */
-  leaderHint(): { leader?: string } {
-    return this.#leader === undefined ? {} : { leader: this.#leader };
   }
 }
 

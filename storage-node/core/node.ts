@@ -12,14 +12,14 @@ import { NODE_PARKED_LINES_MAX, SLOTS } from "../../shared/limits.ts";
 import type { BatchRequest, ListResult, NodeRequest, OpResult, PullOp } from "../../shared/protocol/node-messages.ts";
 import { parseNodeRequest } from "../../shared/protocol/parse-node-request.ts";
 import { slotOf } from "../../shared/slot.ts";
-import { accept, prepare } from "../../shared/voter.ts";
 import type { Engine } from "../engine/engine.ts";
 import { Control } from "./control.ts";
-import { Introductions, type Introduction } from "./introductions.ts";
+import { Introductions } from "./introductions.ts";
 import { refuse } from "./refuse.ts";
 import { asResult, notOwner, Registers } from "./register.ts";
 import { SlotOperations } from "./slot-operations.ts";
 import { copyOf, pullable, pullRequest } from "./transfer.ts";
+import { Voting, type Introduction } from "./voting.ts";
 
 /** A connection, by the number that the edge gave it. */
 export type PeerNumber = number;
@@ -28,6 +28,8 @@ export type NodeEvent =
   /** Lines of one turn of one connection, in order. */
   | { readonly type: "lines"; readonly peer: PeerNumber; readonly lines: readonly Readonly<Record<string, unknown>>[] }
   | { readonly type: "durable"; readonly position: number }
+  /** A connection closed. */
+  | { readonly type: "gone"; readonly peer: PeerNumber }
   /** Answer to a `call` effect; null when the connection or the time was lost. */
   | { readonly type: "answer"; readonly call: number; readonly answer: Readonly<Record<string, unknown>> | null };
 
@@ -60,6 +62,8 @@ export class StorageNode {
   readonly #registers: Registers;
   readonly #operations: SlotOperations;
   readonly #introductions: Introductions;
+  readonly #voting: Voting;
+  #now = 0;
   #effects: NodeEffect[] = [];
   /** In order of `until`, since positions only grow. */
   #parked: Parked[] = [];
@@ -73,11 +77,18 @@ export class StorageNode {
     this.#control = new Control(engine);
     this.#registers = new Registers(engine, this.#control);
     this.#operations = new SlotOperations(engine, this.#control, this.#registers);
-    this.#introductions = new Introductions(engine, this.#control, (epoch) => this.#operations.raiseFence(epoch));
+    this.#voting = new Voting(this.#control);
+    this.#introductions = new Introductions(engine, this.#control, this.#voting, (epoch) =>
+      this.#operations.raiseFence(epoch),
+    );
   }
 
-  /** Events in, effects out, in the order in which they are to be carried out. */
-  handle(event: NodeEvent): NodeEffect[] {
+  /**
+   * Events in, effects out, in the order in which they are to be carried out.
+   * @param now Milliseconds of a monotonic clock: only what is known of the leader's life depends on it.
+   */
+  handle(event: NodeEvent, now = this.#now): NodeEffect[] {
+    this.#now = now;
     switch (event.type) {
       case "lines":
         for (const line of event.lines) this.#line(event.peer, line);
@@ -87,6 +98,9 @@ export class StorageNode {
         break;
       case "answer":
         this.#pulled(event.call, event.answer);
+        break;
+      case "gone":
+        this.#voting.connectionGone(event.peer, now);
         break;
       default:
         unreachable(event);
@@ -164,26 +178,22 @@ export class StorageNode {
       case "adopt":
         return this.#introduce(peer, line.id, this.#introductions.adopt(line));
       case "inspect":
-        return this.#introduce(peer, line.id, this.#introductions.inspection());
+        return this.#introduce(peer, line.id, this.#voting.inspection());
       case "prepare":
-        this.#introductions.checkVoter(line.cluster, line.voter);
-        return this.#introduce(
-          peer,
-          line.id,
-          this.#introductions.vote(() => prepare(this.#control.state.voter, line.epoch, line.owner)),
-        );
+        return this.#introduce(peer, line.id, this.#voting.prepare(line));
       case "accept":
-        this.#introductions.checkVoter(line.cluster, line.voter);
-        return this.#introduce(
-          peer,
-          line.id,
-          this.#introductions.vote(() => accept(this.#control.state.voter, line)),
-        );
+        return this.#introduce(peer, line.id, this.#voting.accept(line));
+      case "prevote":
+        return this.#introduce(peer, line.id, this.#voting.prevote(line, this.#now));
+      case "heartbeat":
+        return this.#introduce(peer, line.id, this.#voting.heartbeat(line, peer, this.#now));
+      case "learn":
+        return this.#introduce(peer, line.id, this.#voting.learn(line));
       case "misdirected":
         throw new KvError(
           "NOT_LEADER",
           `a storage node does not answer ${line.wanted}: ask the coordinator`,
-          this.#introductions.leaderHint(),
+          this.#voting.leaderHint(),
         );
       default:
         unreachable(line);

@@ -3,7 +3,7 @@ import { between, chance, pick } from "./random.ts";
 import type { Fault, Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
 
-const COORDINATORS = ["127.0.0.1:7401", "127.0.0.1:7402"] as const;
+export const COORDINATORS = ["127.0.0.1:7401", "127.0.0.1:7402", "127.0.0.1:7403"] as const;
 /** How long the cluster may be without a leader before somebody starts a coordinator again. */
 const LEADERLESS_MS = 3_000;
 
@@ -40,7 +40,10 @@ export class Faults {
       if (!node.process.up) world.startNode(address);
       else node.process.resume();
     }
-    for (const { process } of world.coordinators.values()) if (process.up) process.resume();
+    for (const [address, { process }] of world.coordinators) {
+      if (process.up) process.resume();
+      else if (this.#scenario.standbys > 0) world.startCoordinator(address);
+    }
   }
 
   #later(): void {
@@ -70,6 +73,11 @@ export class Faults {
         return this.#crashCoordinator();
       case "rival coordinator":
         return this.#rival();
+      case "pause coordinator":
+        return this.#pauseCoordinator();
+      case "hand over":
+        if (world.leader) world.request({ op: "stepdown" }, () => undefined, world.leader.process.name);
+        return;
       case "partition":
       case "one-way partition":
         return this.#partition(address, fault === "partition");
@@ -125,11 +133,21 @@ export class Faults {
     const other = COORDINATORS.find((address) => address !== leader.process.name) ?? COORDINATORS[0];
     world.trace(`coordinator ${leader.process.name} is paused`);
     leader.process.pause();
-    world.crashCoordinator(other);
-    world.startCoordinator(other);
+    if (world.coordinators.get(other)?.process.up !== true) world.startCoordinator(other);
     this.#undo(between(world.random, 10, 6_000), () => {
       world.trace(`coordinator ${leader.process.name} goes on`);
       leader.process.resume();
+    });
+  }
+
+  #pauseCoordinator(): void {
+    const world = this.#world;
+    const { process } = pick(world.random, [...world.coordinators.values()]) ?? {};
+    world.trace(`coordinator ${process?.name ?? ""} is paused`);
+    process?.pause();
+    this.#undo(between(world.random, 10, 4_000), () => {
+      world.trace(`coordinator ${process?.name ?? ""} goes on`);
+      process?.resume();
     });
   }
 
@@ -153,7 +171,7 @@ export class Faults {
       return;
     }
     this.#leaderlessSince ??= now;
-    if (now - this.#leaderlessSince < LEADERLESS_MS) return;
+    if (now - this.#leaderlessSince < LEADERLESS_MS || this.#scenario.standbys > 0) return;
     this.#leaderlessSince = undefined;
     const [first] = COORDINATORS;
     world.crashCoordinator(first);

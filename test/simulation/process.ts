@@ -16,6 +16,11 @@ export class Process {
     this.#timers = timers;
   }
 
+  /** The process's monotonic clock, ms. */
+  get now(): number {
+    return this.#timers.now;
+  }
+
   start(): void {
     this.life++;
     this.up = true;

@@ -3,7 +3,7 @@
 import type { NodeId } from "../../shared/ids.ts";
 import { simulateSlots } from "../../shared/limits.ts";
 import { Clients } from "./clients.ts";
-import { Faults } from "./faults.ts";
+import { COORDINATORS, Faults } from "./faults.ts";
 import { checkHistory } from "./linearizability.ts";
 import type { Message } from "./network.ts";
 import { between, chance, pick, seeded } from "./random.ts";
@@ -77,6 +77,7 @@ class Run {
   /** @returns what was violated */
   toTheEnd(): string | undefined {
     this.#setUp();
+    for (const address of COORDINATORS.slice(1, 1 + this.#scenario.standbys)) this.#world.startCoordinator(address);
     this.#faults.begin();
     this.#clients.start();
     this.#changeLater();

@@ -9,6 +9,8 @@ export interface Scenario {
   /** Copies asked for; there may be fewer nodes. */
   readonly copies: number;
   readonly clients: ClientPlan;
+  /** Coordinators that follow the first one. */
+  readonly standbys: number;
   /** Topology changes, one after the other. */
   readonly changes: number;
   /** Chance that a change is cancelled while it runs. */
@@ -27,6 +29,8 @@ export const FAULTS = [
   "pause node",
   "crash coordinator",
   "rival coordinator",
+  "pause coordinator",
+  "hand over",
   "partition",
   "one-way partition",
   "break connections",
@@ -52,6 +56,7 @@ export function scenarioOf(random: Random): Scenario {
       levelAll: chance(random, 0.3) ? 0.2 : 0,
       levelOne: 0,
     },
+    standbys: chance(random, 0.6) ? between(random, 1, 2) : 0,
     changes: chance(random, 0.8) ? between(random, 1, 4) : 0,
     cancels: chance(random, 0.3) ? 0.3 : 0,
     faultEveryMs: chance(random, 0.9) ? pick(random, [150, 500, 1_500]) : 0,

@@ -128,6 +128,8 @@ export class SimulatedCoordinator {
         return;
       case "role":
         return this.#host.role(this, effect.role);
+      case "retired":
+        return;
       case "notice":
         return this.#host.notice(this, effect.text);
     }

@@ -3,7 +3,7 @@
 import { assert } from "../../shared/assert.ts";
 import type { Incarnation } from "../../shared/ids.ts";
 import { compare, format } from "../../shared/version.ts";
-import { StorageNode, type NodeEffect } from "../../storage-node/core/node.ts";
+import { StorageNode, type NodeEffect, type NodeEvent } from "../../storage-node/core/node.ts";
 import type { LogRecord } from "../../storage-node/engine/engine.ts";
 import { MemoryDisk, MemoryEngine } from "../../storage-node/engine/memory-engine.ts";
 import type { Connection, Message, Network } from "./network.ts";
@@ -53,7 +53,10 @@ export class SimulatedNode {
     this.disk = new CheckedDisk(uuid(random) as Incarnation);
     network.listen(process, {
       line: (connection, message) => this.#line(connection, message),
-      down: ({ id }) => void this.#connections.delete(id),
+      down: ({ id }) => {
+        this.#connections.delete(id);
+        this.#happened({ type: "gone", peer: id });
+      },
     });
   }
 
@@ -62,7 +65,7 @@ export class SimulatedNode {
     this.#connections.clear();
     this.#syncing = false;
     this.#engine = new MemoryEngine(this.disk, {
-      durable: (position) => this.#effects(this.#core?.handle({ type: "durable", position }) ?? []),
+      durable: (position) => this.#happened({ type: "durable", position }),
       failed: (error) => {
         throw error;
       },
@@ -85,7 +88,11 @@ export class SimulatedNode {
 
   #line(connection: Connection, message: Message): void {
     this.#connections.set(connection.id, connection);
-    this.#effects(this.#core?.handle({ type: "lines", peer: connection.id, lines: [message] }) ?? []);
+    this.#happened({ type: "lines", peer: connection.id, lines: [message] });
+  }
+
+  #happened(event: NodeEvent): void {
+    this.#effects(this.#core?.handle(event, this.process.now) ?? []);
   }
 
   #effects(effects: readonly NodeEffect[]): void {
@@ -102,7 +109,7 @@ export class SimulatedNode {
     const settle = (answer: Message | null): void => {
       if (settled || this.process.life !== life) return;
       settled = true;
-      this.#effects(this.#core?.handle({ type: "answer", call, answer }) ?? []);
+      this.#happened({ type: "answer", call, answer });
     };
     this.#network.connect(this.process, address, {
       up: (connection) => connection.send(this.process, { id: 1, ...request }),

@@ -1,0 +1,73 @@
+// Minting (C0): the first `addnode` of a coordinator that knows no cluster makes one of a blank node: a fresh id and hash seed, the node as
+// only member and only voter, every slot on it, and this coordinator as the leader of epoch 1. The cluster file is created afterwards,
+// exclusively, by the edge.
+import { encodeState, type ClusterState } from "../shared/cluster-state.ts";
+import { KvError } from "../shared/errors.ts";
+import type { ClusterId, OwnerId } from "../shared/ids.ts";
+import type { TopologyChange } from "../shared/protocol/client-messages.ts";
+import { wait, type Script } from "../shared/script.ts";
+import { allSlots } from "../shared/slot.ts";
+import type { Timers } from "../shared/timers.ts";
+import type { Ballot } from "../shared/version.ts";
+import { FIRST_STAMP } from "./cluster/peers.ts";
+import type { Won } from "./election/campaign.ts";
+import { greetNewcomer, takenByOther, type Newcomer } from "./leader.ts";
+import type { Links } from "./links/links.ts";
+
+export type AddNode = Extract<TopologyChange, { op: "addnode" }>;
+
+export interface Minting {
+  readonly timers: Timers;
+  readonly links: Links;
+  readonly owner: OwnerId;
+  /** Where clients reach this coordinator. */
+  readonly address: string;
+  /** 0 ≤ x < 1. */
+  readonly random: () => number;
+  /** A fresh UUID. */
+  readonly uuid: () => string;
+}
+
+const INIT_TIMEOUT_MS = 2_000;
+const DEFAULT_RF = 3;
+
+/**
+ * @param wanted Whether there is still no cluster once the node has answered.
+ * @returns the leadership of the new cluster; undefined where none is wanted any more
+ */
+export function* mint(minting: Minting, change: AddNode, wanted: () => boolean): Script<Won | KvError | undefined> {
+  const { timers, links, owner } = minting;
+  const found = yield* greetNewcomer(timers, links, change.address);
+  if (found instanceof KvError) return found;
+  if (found.cluster !== null) return takenByOther(change.address, found.cluster);
+  if (!wanted()) return undefined;
+  const state = firstState(minting, change, found);
+  const { cluster, seed } = state;
+  const ballot: Ballot = [1, 1];
+  const message = { op: "init", cluster, node: change.node, seed, owner, ballot, state: encodeState(state) };
+  const answer = yield* wait(links.to(change.address).call("control", message, INIT_TIMEOUT_MS));
+  if (answer["status"] === "ok") return { epoch: 1, ballot, state, answering: new Set([change.node]) };
+  return new KvError(
+    "NODE_UNREACHABLE",
+    `${change.address} could not become the first node: ${String(answer["message"])}`,
+  );
+}
+
+function firstState(
+  { owner, address: own, random, uuid }: Minting,
+  { node, address, weight }: AddNode,
+  { incarnation }: Newcomer,
+): ClusterState {
+  return {
+    format: 1,
+    cluster: uuid() as ClusterId,
+    seed: Math.floor(random() * 2 ** 32),
+    rf: DEFAULT_RF,
+    leader: { owner, address: own },
+    members: [{ id: node, incarnation, address, weight: weight ?? 1, state: "up" }],
+    voters: [{ id: node, kind: "node", address }],
+    operations: [],
+    nextOperation: 1,
+    slots: allSlots().map(() => ({ members: [node], stamp: FIRST_STAMP })),
+  };
+}

@@ -1,0 +1,115 @@
+// Behind: which slots each node may lack something in, as far as this leader can know. A write that a node did not acknowledge sets the
+// node's flag for the slot (a flag, no value, no key); what happened before this leadership is unchecked. A comparison that finds
+// nothing, or mends what it finds, takes the flag away. Wrong only in being careful: a flag set for nothing costs one comparison.
+import type { NodeId } from "../../shared/ids.ts";
+import { SLOTS } from "../../shared/limits.ts";
+import type { ClusterState } from "../../shared/cluster-state.ts";
+
+const CLEAR = 0;
+/** Not compared since this leadership began. */
+const UNCHECKED = 1;
+/** A write was sent, or would have been, that the node did not acknowledge. */
+const MISSED = 2;
+export type Flag = typeof CLEAR | typeof UNCHECKED | typeof MISSED;
+
+/** How far a node is behind. */
+export interface Lag {
+  /** Slots in which it missed a write. */
+  readonly missed: number;
+  /** Further slots that this leader has not compared yet. */
+  readonly unchecked: number;
+  /** Since when it has been behind, by the core's clock; undefined while it is in step. */
+  readonly since: number | undefined;
+}
+
+export const IN_STEP: Lag = { missed: 0, unchecked: 0, since: undefined };
+
+interface NodeFlags {
+  readonly flags: Uint8Array;
+  /** Slots with each flag. */
+  readonly counts: [clear: number, unchecked: number, missed: number];
+  since: number | undefined;
+}
+
+export class Behind {
+  readonly #now: () => number;
+  readonly #nodes = new Map<NodeId, NodeFlags>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Nothing is known of what the members hold: at the beginning of a leadership. */
+  uncheckAll(state: ClusterState): void {
+    state.slots.forEach(({ members }, slot) => {
+      for (const id of members) this.#raise(id, slot, UNCHECKED);
+    });
+  }
+
+  /** On the path of every write that a node did not acknowledge: a look-up and a store. */
+  missed(node: NodeId, slot: number): void {
+    this.#raise(node, slot, MISSED);
+  }
+
+  /** Puts back a flag that was taken; one that was not set is to be looked at again. */
+  restore(node: NodeId, slot: number, flag: Flag): void {
+    this.#raise(node, slot, flag === CLEAR ? UNCHECKED : flag);
+  }
+
+  /** Takes a flag away, before the slot is compared: what is missed from now on sets it again. */
+  take(node: NodeId, slot: number): Flag {
+    const known = this.#nodes.get(node);
+    const flag = (known?.flags[slot] ?? CLEAR) as Flag;
+    if (known && flag !== CLEAR) this.#set(known, slot, CLEAR);
+    return flag;
+  }
+
+  /** Up to `limit` flagged slots of a node for which `ready` holds; slots that missed a write come first. */
+  slotsOf(node: NodeId, limit: number, ready: (slot: number) => boolean): number[] {
+    const known = this.#nodes.get(node);
+    if (!known || known.since === undefined) return [];
+    const found: number[] = [];
+    for (const wanted of [MISSED, UNCHECKED] as const) {
+      if (known.counts[wanted] === 0) continue;
+      for (let slot = 0; slot < SLOTS && found.length < limit; slot++)
+        if (known.flags[slot] === wanted && ready(slot)) found.push(slot);
+    }
+    return found;
+  }
+
+  lag(node: NodeId): Lag {
+    const known = this.#nodes.get(node);
+    return known ? { missed: known.counts[MISSED], unchecked: known.counts[UNCHECKED], since: known.since } : IN_STEP;
+  }
+
+  /** Forgets what a node need no longer hold. */
+  follow(state: ClusterState): void {
+    for (const [id, known] of this.#nodes) {
+      if (!state.members.some((member) => member.id === id)) this.#nodes.delete(id);
+      else if (known.since !== undefined) this.#forgetElsewhere(id, known, state);
+    }
+  }
+
+  #forgetElsewhere(id: NodeId, known: NodeFlags, { slots }: ClusterState): void {
+    known.flags.forEach((flag, slot) => {
+      if (flag !== CLEAR && slots[slot]?.members.includes(id) !== true) this.#set(known, slot, CLEAR);
+    });
+  }
+
+  #raise(node: NodeId, slot: number, flag: Flag): void {
+    let known = this.#nodes.get(node);
+    if (!known) {
+      known = { flags: new Uint8Array(SLOTS), counts: [SLOTS, 0, 0], since: undefined };
+      this.#nodes.set(node, known);
+    }
+    if ((known.flags[slot] ?? MISSED) < flag) this.#set(known, slot, flag);
+  }
+
+  #set(known: NodeFlags, slot: number, flag: Flag): void {
+    known.counts[(known.flags[slot] ?? CLEAR) as Flag]--;
+    known.counts[flag]++;
+    known.flags[slot] = flag;
+    if (known.counts[CLEAR] === known.flags.length) known.since = undefined;
+    else known.since ??= this.#now();
+  }
+}
