@@ -7,7 +7,7 @@ import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import { Drive } from "./drive.ts";
 import type { KeyTask } from "./key-locks.ts";
 import { tooFewReplicas, unknownWrite, type Swept, type WriteOperation, type WriteOutcome } from "./operation.ts";
-import type { Sending, SequencerServices } from "./services.ts";
+import type { EndReason, Sending, SequencerServices } from "./services.ts";
 
 /** How long a reported write waits for the replicas that its level did not need. */
 const REPORT_WAIT_MS = 200;
@@ -58,6 +58,11 @@ export class BlindWrite implements KeyTask, Swept {
     this.#reply(outcome);
   }
 
+  /** The epoch is over. A write for all replicas may wait for the last of them after its flight has given the key back. */
+  abandon(reason: EndReason): void {
+    this.answer({ type: "error", error: reason(this.#flight?.sent === true) });
+  }
+
   sweep(now: number): boolean {
     if (this.#flight) return this.#flight.sweep(now);
     if (this.#answered) return false;
@@ -88,6 +93,11 @@ export class Flight implements Swept, Sending {
     this.#writes = writes;
     this.#runtime = sequencer.context.slot(this.#last.operation.slot);
     this.#deadline = Math.max(...writes.map(({ operation }) => operation.deadline));
+  }
+
+  /** Whether anything was sent. */
+  get sent(): boolean {
+    return this.#drive !== undefined;
   }
 
   get #last(): BlindWrite {
@@ -245,8 +255,8 @@ export class Flight implements Swept, Sending {
   }
 
   /** The epoch is over. */
-  abandon(error: (sent: boolean) => KvError): void {
-    for (const write of this.#writes) write.answer({ type: "error", error: error(this.#drive !== undefined) });
+  abandon(reason: EndReason): void {
+    for (const write of this.#writes) write.abandon(reason);
     this.#end();
   }
 

@@ -261,7 +261,7 @@ export class Sequencer implements SequencerServices {
     this.#queue = [];
     for (const { refuse } of queue) refuse(reason(false));
     for (const flight of this.flights) flight.abandon(reason);
-    for (const write of this.#writes) write.answer({ type: "error", error: reason(false) });
+    for (const write of this.#writes) write.abandon(reason);
     for (const read of this.#reads) read.abandon(reason(false));
     for (const task of this.#careful) task.abandon(reason);
   }
