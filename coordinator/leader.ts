@@ -204,8 +204,9 @@ export class Leader {
       slot: (slot) => this.slots[slot] as SlotRuntime,
       send: (node, op, listener) => {
         const peer = this.peers.get(node);
-        if (peer) peer.link.enqueue(op, listener);
-        else listener.settled(node, failure("NODE_UNREACHABLE", `node ${node} is no member`));
+        // Under its own name, which a link that is not greeted does not know.
+        if (peer?.up) peer.link.enqueue(op, listener);
+        else listener.settled(node, failure("NODE_UNREACHABLE", `node ${node} does not answer`));
       },
       reachable: (node) => this.peers.get(node)?.up === true,
       hopeful: (node) => this.peers.get(node)?.hopeful(timers.now) === true,

@@ -1,9 +1,15 @@
 // Requests: every parsed line of a client goes from here to whoever answers it: data operations to the sequencer, topology operations and
 // views to the leader, votes to the record beside the cluster file (V5). Whoever does not lead says who does (C11).
 import { unreachable } from "../shared/assert.ts";
+import { memberOf } from "../shared/cluster-state.ts";
 import { errorAnswer, KvError } from "../shared/errors.ts";
 import { SCANS_MAX } from "../shared/limits.ts";
-import type { CoordinatorRequest, MetricsAnswer, ScanRequest } from "../shared/protocol/client-messages.ts";
+import type {
+  CoordinatorRequest,
+  MetricsAnswer,
+  RepairRequest,
+  ScanRequest,
+} from "../shared/protocol/client-messages.ts";
 import type { VoterRequest } from "../shared/protocol/node-messages.ts";
 import { negotiate } from "../shared/protocol/version.ts";
 import { run, wait, type Script } from "../shared/script.ts";
@@ -11,6 +17,8 @@ import { DataRequests, type Replies } from "./data-requests.ts";
 import type { Answer } from "./links/link.ts";
 import type { Leader } from "./leader.ts";
 import { Metrics } from "./metrics.ts";
+import { noSuchNode } from "./rebalance/change.ts";
+import type { Repaired } from "./repair/anti-entropy.ts";
 import type { ClientNumber } from "./sequencer/operation.ts";
 import { TopologyRequests, type TopologyRequestsHost } from "./topology-requests.ts";
 import { plan } from "./views/plan.ts";
@@ -92,6 +100,8 @@ export class Requests {
         return this.#answer(client, id, this.#measured(this.#leader()));
       case "plan":
         return this.#show(client, id, plan(this.#leader(), request.change));
+      case "repair":
+        return this.#repair(client, request);
       case "scan":
         return this.#scan(client, request);
       case "follow":
@@ -138,6 +148,16 @@ export class Requests {
     const { inFlight, queued, shed, inDoubt, fixes } = sequencer;
     const operations = this.metrics.rows(this.#host.timers.now);
     return { status: "ok", epoch, operations, inFlight, queued, shed, inDoubt: inDoubt.size, fixes };
+  }
+
+  #repair(client: ClientNumber, { id, node }: RepairRequest): void {
+    const leader = this.#leader();
+    if (node !== undefined && !memberOf(leader.state, node)) throw noSuchNode(leader.state, node);
+    const say = (so: Repaired, done: boolean): void => this.#answer(client, id, { ...so, done });
+    run(leader.antiEntropy.repair(node, (so) => say(so, false))).whenDone((end) => {
+      if (end instanceof KvError) this.#refuse(client, id, end);
+      else say(end, true);
+    });
   }
 
   #scan(client: ClientNumber, request: ScanRequest): void {

@@ -36,6 +36,9 @@ const NODE_STATUS = open({
   bytes: nullable(COUNT),
   lastHeardMs: nullable(MS),
   eventLoopDelayMs: nullable(MS),
+  missed: COUNT,
+  unchecked: COUNT,
+  behindMs: nullable(MS),
 });
 
 const OPERATION = open(

@@ -105,7 +105,7 @@ function checkAdd(state: ClusterState, change: Extract<TopologyChange, { op: "ad
   return new KvError("BAD_REQUEST", `there are ${NODES_MAX} nodes, which is the limit`);
 }
 
-function noSuchNode(state: ClusterState, id: string): KvError {
+export function noSuchNode(state: ClusterState, id: string): KvError {
   return new KvError(
     "NO_SUCH_NODE",
     `no node ${id}; there are: ${state.members.map((member) => member.id).join(", ")}`,

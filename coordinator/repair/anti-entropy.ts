@@ -5,7 +5,7 @@ import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import { sleep, wait, type Script } from "../../shared/script.ts";
-import { comparable, compareSlots, restore, type Compared, type RepairContext } from "./compare.ts";
+import { comparable, compareSlots, restore, settled, type Compared, type RepairContext } from "./compare.ts";
 import { mend } from "./mend.ts";
 
 /** Pause between two looks at what there is to do. */
@@ -27,6 +27,7 @@ const PAUSE_SHARE = 4;
 
 /** What a repair has done so far. */
 export interface Repaired {
+  readonly slotsTotal: number;
   readonly slotsCompared: number;
   readonly slotsDifferent: number;
   readonly keysMended: number;
@@ -34,7 +35,13 @@ export interface Repaired {
   readonly slotsLeft: number;
 }
 
-export const NOTHING_REPAIRED: Repaired = { slotsCompared: 0, slotsDifferent: 0, keysMended: 0, slotsLeft: 0 };
+export const NOTHING_REPAIRED: Repaired = {
+  slotsTotal: 0,
+  slotsCompared: 0,
+  slotsDifferent: 0,
+  keysMended: 0,
+  slotsLeft: 0,
+};
 
 export class AntiEntropy {
   readonly #context: RepairContext;
@@ -59,8 +66,7 @@ export class AntiEntropy {
     while (active()) {
       const due = this.#due();
       const done = due.length > 0 ? yield* this.#work(due) : NOTHING_REPAIRED;
-      if (due.length === 0 || done.slotsLeft > 0)
-        yield* wait(sleep(timers, done.slotsLeft > 0 ? AGAIN_MS : LOOK_MS));
+      if (due.length === 0 || done.slotsLeft > 0) yield* wait(sleep(timers, done.slotsLeft > 0 ? AGAIN_MS : LOOK_MS));
     }
   }
 
@@ -70,7 +76,8 @@ export class AntiEntropy {
     this.#repairing = true;
     const { slots, active } = this.#context;
     const wanted = slots.filter(({ members }) => node === undefined || members.includes(node)).map(({ slot }) => slot);
-    let sum = NOTHING_REPAIRED;
+    let sum: Repaired = { ...NOTHING_REPAIRED, slotsTotal: wanted.length };
+    progress(sum);
     for (let start = 0; start < wanted.length && active(); start += SLOTS_AT_ONCE) {
       sum = add(sum, yield* this.#work(wanted.slice(start, start + SLOTS_AT_ONCE)));
       progress(sum);
@@ -107,6 +114,7 @@ export class AntiEntropy {
     const context = this.#context;
     const startedAt = context.timers.now;
     const { same, different, skipped } = yield* compareSlots(context, slots);
+    for (const compared of same) settled(context, compared);
     yield* this.#pause(startedAt);
     let keysMended = 0;
     let slotsLeft = skipped.length;
@@ -115,10 +123,10 @@ export class AntiEntropy {
       const mended = yield* mend(context, group, (since) => this.#pause(since));
       keysMended += mended.keys;
       slotsLeft += mended.left.size;
-      for (const compared of mended.left) restore(context, compared);
+      for (const compared of group) (mended.left.has(compared) ? restore : settled)(context, compared);
     }
     const slotsCompared = same.length + different.length;
-    const done = { slotsCompared, slotsDifferent: different.length, keysMended, slotsLeft };
+    const done = { slotsTotal: 0, slotsCompared, slotsDifferent: different.length, keysMended, slotsLeft };
     this.#totals = add(this.#totals, done);
     return done;
   }
@@ -149,6 +157,7 @@ function groups(slots: readonly Compared[]): Compared[][] {
 
 function add(a: Repaired, b: Repaired): Repaired {
   return {
+    slotsTotal: a.slotsTotal + b.slotsTotal,
     slotsCompared: a.slotsCompared + b.slotsCompared,
     slotsDifferent: a.slotsDifferent + b.slotsDifferent,
     keysMended: a.keysMended + b.keysMended,

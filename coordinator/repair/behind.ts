@@ -28,6 +28,8 @@ interface NodeFlags {
   readonly flags: Uint8Array;
   /** Slots with each flag. */
   readonly counts: [clear: number, unchecked: number, missed: number];
+  /** Flags taken and not settled yet. */
+  readonly taken: [clear: number, unchecked: number, missed: number];
   since: number | undefined;
 }
 
@@ -54,13 +56,24 @@ export class Behind {
   /** Puts back a flag that was taken; one that was not set is to be looked at again. */
   restore(node: NodeId, slot: number, flag: Flag): void {
     this.#raise(node, slot, flag === CLEAR ? UNCHECKED : flag);
+    this.settled(node, flag);
   }
 
-  /** Takes a flag away, before the slot is compared: what is missed from now on sets it again. */
+  /** A flag that was taken is done with: the slot is in step, up to what was missed since. */
+  settled(node: NodeId, flag: Flag): void {
+    const known = this.#nodes.get(node);
+    if (!known) return;
+    known.taken[flag] = Math.max(0, known.taken[flag] - 1);
+    this.#time(known);
+  }
+
+  /** Takes a flag away, before the slot is compared: what is missed from now on sets it again. Until settled or restored it counts. */
   take(node: NodeId, slot: number): Flag {
     const known = this.#nodes.get(node);
     const flag = (known?.flags[slot] ?? CLEAR) as Flag;
-    if (known && flag !== CLEAR) this.#set(known, slot, CLEAR);
+    if (!known) return CLEAR;
+    known.taken[flag]++;
+    if (flag !== CLEAR) this.#set(known, slot, CLEAR);
     return flag;
   }
 
@@ -79,7 +92,9 @@ export class Behind {
 
   lag(node: NodeId): Lag {
     const known = this.#nodes.get(node);
-    return known ? { missed: known.counts[MISSED], unchecked: known.counts[UNCHECKED], since: known.since } : IN_STEP;
+    if (!known) return IN_STEP;
+    const { counts, taken, since } = known;
+    return { missed: counts[MISSED] + taken[MISSED], unchecked: counts[UNCHECKED] + taken[UNCHECKED], since };
   }
 
   /** Forgets what a node need no longer hold. */
@@ -99,7 +114,7 @@ export class Behind {
   #raise(node: NodeId, slot: number, flag: Flag): void {
     let known = this.#nodes.get(node);
     if (!known) {
-      known = { flags: new Uint8Array(SLOTS), counts: [SLOTS, 0, 0], since: undefined };
+      known = { flags: new Uint8Array(SLOTS), counts: [SLOTS, 0, 0], taken: [0, 0, 0], since: undefined };
       this.#nodes.set(node, known);
     }
     if ((known.flags[slot] ?? MISSED) < flag) this.#set(known, slot, flag);
@@ -109,7 +124,13 @@ export class Behind {
     known.counts[(known.flags[slot] ?? CLEAR) as Flag]--;
     known.counts[flag]++;
     known.flags[slot] = flag;
-    if (known.counts[CLEAR] === known.flags.length) known.since = undefined;
+    this.#time(known);
+  }
+
+  #time(known: NodeFlags): void {
+    const { counts, taken, flags } = known;
+    const inStep = counts[CLEAR] === flags.length && taken[UNCHECKED] + taken[MISSED] === 0;
+    if (inStep) known.since = undefined;
     else known.since ??= this.#now();
   }
 }

@@ -145,6 +145,11 @@ export function restore({ behind }: RepairContext, { runtime, taken }: Compared)
   for (const [id, flag] of taken) behind.restore(id, runtime.slot, flag);
 }
 
+/** The slot was compared, and is in order. */
+export function settled({ behind }: RepairContext, { taken }: Compared): void {
+  for (const [id, flag] of taken) behind.settled(id, flag);
+}
+
 function agree([first, ...others]: readonly Held[]): boolean {
   return others.every(({ digest }) => digestEqual(digest, first?.digest ?? digest));
 }

@@ -8,6 +8,7 @@ import type {
   MetricsAnswer,
   OpsAnswer,
   PlanAnswer,
+  RepairAnswer,
   ProgressAnswer,
   RingAnswer,
   ScanAnswer,
@@ -100,6 +101,7 @@ export interface Answers {
   readonly metrics: MetricsAnswer;
   readonly ops: OpsAnswer;
   readonly plan: PlanAnswer;
+  readonly repair: RepairAnswer;
   readonly cancel: { readonly id: number; readonly status: "ok" };
 }
 

@@ -2,7 +2,12 @@
 // clients work; the shell watches, and what it says at the start is the wording of the original program.
 import type { NodeId } from "../../shared/ids.ts";
 import { WEIGHT_MAX } from "../../shared/limits.ts";
-import type { PlanAnswer, ProgressAnswer, TopologyChange } from "../../shared/protocol/client-messages.ts";
+import type {
+  PlanAnswer,
+  ProgressAnswer,
+  RepairAnswer,
+  TopologyChange,
+} from "../../shared/protocol/client-messages.ts";
 import { required, withoutId } from "./arguments.ts";
 import type { Arguments, CommandSpec, Reply, ShellContext } from "./command.ts";
 import { UsageError } from "./failure.ts";
@@ -89,6 +94,33 @@ export const PLAN: CommandSpec = {
     return { lines: planLines(context, answer), json: withoutId(answer) };
   },
 };
+
+export const REPAIR: CommandSpec = {
+  name: "repair",
+  group: "cluster",
+  args: [{ name: "id", kind: "node", optional: true }],
+  help: "compare all replicas and mend what differs, now",
+  details: ["Happens by itself, too, in the background; nothing that clients see changes."],
+  examples: ["repair", "repair A"],
+  writes: true,
+  lookWith: () => "nodes",
+  run: async (context, args) => {
+    const node = args.words["id"];
+    const message = { op: "repair" as const, ...(node !== undefined && { node: node as NodeId }) };
+    const answer = await context.call<"repair">(message);
+    return { lines: repairLines(answer, context), json: withoutId(answer), status: answer.slotsLeft > 0 ? 1 : 0 };
+  },
+};
+
+function repairLines({ slotsCompared, slotsDifferent, keysMended, slotsLeft }: RepairAnswer, context: ShellContext) {
+  const found =
+    slotsDifferent === 0 ? "no difference" : `${slotsDifferent} differed, ${countOf(keysMended, "key")} mended`;
+  const left = `${countOf(slotsLeft, "slot")} left: too few members answer, or they change hands; see nodes, repair again`;
+  return [
+    `${countOf(slotsCompared, "slot")} compared: ${found}.`,
+    ...(slotsLeft === 0 ? [] : [context.style.yellow(left)]),
+  ];
+}
 
 export const OPS: CommandSpec = {
   name: "ops",

@@ -63,7 +63,9 @@ function waitingLines(answer: StatusAnswer, style: Style): readonly string[] {
 
 /** A table of nodes. */
 export function nodeLines(nodes: readonly NodeStatus[], style: Style): readonly string[] {
-  const right = ["slots", "share", "keys", "bytes", "heard", "delay"];
+  // Said only where there is something to say: a healthy table stays narrow.
+  const lagging = nodes.some(({ behindMs }) => behindMs !== null);
+  const right = ["slots", "share", "keys", "bytes", "heard", "delay", ...(lagging ? ["behind"] : [])];
   const columns = [
     { title: "node" },
     { title: "address" },
@@ -81,6 +83,7 @@ export function nodeLines(nodes: readonly NodeStatus[], style: Style): readonly 
     node.bytes === null ? "?" : sizeText(node.bytes),
     orUnknown(node.lastHeardMs),
     orUnknown(node.eventLoopDelayMs),
+    ...(lagging ? [lagText(node, style)] : []),
     node.voter ? "yes" : "",
   ]);
   return tableLines(columns, rows, style);
@@ -98,9 +101,23 @@ export function nodeDetailLines(node: NodeStatus, style: Style): readonly string
     ["Bytes", node.bytes === null ? "?" : sizeText(node.bytes)],
     ["Heartbeat", node.lastHeardMs === null ? "never" : `${durationText(node.lastHeardMs)} ago`],
     ["Event loop", node.eventLoopDelayMs === null ? "?" : `${durationText(node.eventLoopDelayMs)} delay`],
+    ["In step", inStepText(node)],
     ["Incarnation", node.incarnation],
   ];
   return facts.map(([name, fact]) => `${name.padEnd(12)}${fact}`);
+}
+
+/** Slots in which it may lack something. */
+function lagText({ missed, unchecked }: NodeStatus, style: Style): string {
+  if (missed > 0) return style.yellow(countOf(missed, "slot"));
+  return unchecked > 0 ? `${unchecked} to check` : "";
+}
+
+function inStepText({ missed, unchecked, behindMs }: NodeStatus): string {
+  if (behindMs === null) return "yes";
+  const missedText = missed > 0 ? `${countOf(missed, "slot")} missed writes` : "";
+  const uncheckedText = unchecked > 0 ? `${countOf(unchecked, "slot")} not compared yet` : "";
+  return `not for ${durationText(behindMs)}: ${[missedText, uncheckedText].filter((text) => text !== "").join(", ")}`;
 }
 
 function orUnknown(ms: number | null): string {

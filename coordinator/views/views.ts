@@ -36,6 +36,7 @@ function nodeStatus(
 ): NodeStatus {
   const { id, incarnation, address, weight } = peer.member;
   const slots = leader.state.slots.filter(({ members }) => members.includes(id)).length;
+  const lag = leader.behind.lag(id);
   const number = (name: string): number | null => (typeof stats[name] === "number" ? stats[name] : null);
   return {
     id,
@@ -50,6 +51,9 @@ function nodeStatus(
     bytes: number("bytes"),
     lastHeardMs: peer.link.heardAt === undefined ? null : Math.max(0, Math.round(now - peer.link.heardAt)),
     eventLoopDelayMs: number("eventLoopDelayMs"),
+    missed: lag.missed,
+    unchecked: lag.unchecked,
+    behindMs: lag.since === undefined ? null : Math.round(now - lag.since),
   };
 }
 

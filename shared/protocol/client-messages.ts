@@ -116,6 +116,13 @@ export interface JoinRequest {
   readonly weight?: number;
 }
 
+/** Compares all replicas, or those of one node, and mends what differs. Answered by progress lines until one is `done`. */
+export interface RepairRequest {
+  readonly id: number;
+  readonly op: "repair";
+  readonly node?: NodeId;
+}
+
 export type CoordinatorRequest =
   | DataRequest
   | ClientBatchRequest
@@ -127,6 +134,7 @@ export type CoordinatorRequest =
   | PlanRequest
   | CancelRequest
   | JoinRequest
+  | RepairRequest
   | FollowRequest
   | StepdownRequest;
 
@@ -232,6 +240,12 @@ export interface NodeStatus {
   readonly bytes: number | null;
   readonly lastHeardMs: number | null;
   readonly eventLoopDelayMs: number | null;
+  /** Slots in which it missed a write, as far as this leader knows. */
+  readonly missed: number;
+  /** Further slots that this leader has not compared yet. */
+  readonly unchecked: number;
+  /** Since when it may lack something; null while it is in step. */
+  readonly behindMs: number | null;
 }
 
 export type OperationPhase = "queued" | "moving" | "waiting" | "cancelling" | "done" | "failed" | "cancelled";
@@ -261,6 +275,19 @@ export interface ProgressAnswer extends OperationStatus {
   readonly id: number;
   readonly status: "ok";
   readonly done: boolean;
+}
+
+/** One line of a repair; the last has `done: true`, or is an ErrorAnswer. */
+export interface RepairAnswer {
+  readonly id: number;
+  readonly status: "ok";
+  readonly done: boolean;
+  readonly slotsTotal: number;
+  readonly slotsCompared: number;
+  readonly slotsDifferent: number;
+  readonly keysMended: number;
+  /** Slots that could not be compared or mended now: too few members answer, or they change hands. */
+  readonly slotsLeft: number;
 }
 
 export interface StatusAnswer {

@@ -86,6 +86,8 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
         address: field.address(message, "address"),
         ...given("weight", bounded(message, "weight", 1, WEIGHT_MAX)),
       };
+    case "repair":
+      return { id, op, ...given("node", field.optional(message, "node", field.nodeId)) };
     case "inspect":
     case "prepare":
     case "accept":

@@ -51,7 +51,7 @@ const READS: ReadonlySet<string> = new Set<SessionMessage["op"]>([
 ]);
 /** Topology operations say that they have begun within this time, also behind a change of leader. */
 const BEGIN_MS = 15_000;
-const TOPOLOGY: ReadonlySet<string> = new Set<SessionMessage["op"]>(["addnode", "removenode", "setreplica"]);
+const TOPOLOGY: ReadonlySet<string> = new Set<SessionMessage["op"]>(["addnode", "removenode", "setreplica", "repair"]);
 /** Leaders followed for one command: a change of leader in mid-way needs two. */
 const HOPS_MAX = 3;
 

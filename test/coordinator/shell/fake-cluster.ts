@@ -80,6 +80,9 @@ export class FakeCluster {
       bytes: 2048,
       lastHeardMs: 120,
       eventLoopDelayMs: 1.2,
+      missed: 0,
+      unchecked: 0,
+      behindMs: null,
       ...facts,
     });
   }
@@ -154,6 +157,8 @@ export class FakeCluster {
         return { ...ok, operations: [], epoch: 1, inFlight: 0, queued: 0, shed: 0, inDoubt: 0, fixes: 0 };
       case "where":
         return { ...ok, key: message.key, slot: 17, replicas: [] };
+      case "repair":
+        return { ...ok, done: true, slotsTotal: 0, slotsCompared: 0, slotsDifferent: 0, keysMended: 0, slotsLeft: 0 };
       case "plan":
         return this.#plan();
       case "addnode":
