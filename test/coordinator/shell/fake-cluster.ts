@@ -168,10 +168,12 @@ export class FakeCluster {
       case "cancel":
         this.#cancelled.add(message.operation);
         return ok;
+      case "follow":
       case "hello":
       case "join":
       case "nodes":
       case "ping":
+      case "stepdown":
         return ok;
     }
   }
