@@ -28,6 +28,8 @@ export class RegisterIo {
   readonly #deadline: number;
   /** Set when the slot is about to be sealed: nothing more is started. */
   interrupted = false;
+  /** Whether a version of this operation's own was sent. */
+  issued = false;
   readonly #pending = new Set<() => void>();
 
   constructor(
@@ -81,6 +83,11 @@ export class RegisterIo {
 
   /** Issues a version and drives it until `enough` members have it; in doubt when a write quorum does not. */
   *drive(issued: Issued, enough: "quorum" | "all"): Script<Drive> {
+    this.issued = true;
+    return yield* this.#drive(issued, enough);
+  }
+
+  *#drive(issued: Issued, enough: "quorum" | "all"): Script<Drive> {
     const done = new Future<void>();
     const drive = new Drive(this.#sequencer.context, issued, (changed) => {
       if (changed.installed) this.#sequencer.inDoubt.installed(issued.key, issued.version);
@@ -98,7 +105,7 @@ export class RegisterIo {
     const doubtful = this.#sequencer.inDoubt.get(this.#key);
     if (!doubtful || this.#sequencer.context.without.has("C5")) return true;
     if (this.interrupted) return false;
-    const drive = yield* this.drive(doubtful, "quorum");
+    const drive = yield* this.#drive(doubtful, "quorum");
     return drive.installed && !this.interrupted;
   }
 

@@ -286,7 +286,8 @@ class CarefulTask implements KeyTask, Swept {
   readonly #run: (io: RegisterIo, done: (reply: () => void) => void) => void;
   readonly #fail: (error: KvError) => void;
   readonly #gone: () => void;
-  readonly #io: RegisterIo;
+  readonly #operation: ReadOperation | WriteOperation;
+  #io: RegisterIo;
   #state: "waiting" | "running" | "done" = "waiting";
 
   constructor(
@@ -301,6 +302,7 @@ class CarefulTask implements KeyTask, Swept {
     this.slot = operation.slot;
     this.client = operation.client;
     this.#deadline = operation.deadline;
+    this.#operation = operation;
     this.#io = new RegisterIo(sequencer, operation);
     this.#run = script;
     this.#fail = fail;
@@ -321,14 +323,24 @@ class CarefulTask implements KeyTask, Swept {
     this.#state = "running";
     const runtime = this.#sequencer.context.slot(this.slot);
     runtime.inFlight++;
-    this.#run(this.#io, (reply) => {
+    const io = this.#io;
+    this.#run(io, (reply) => {
       runtime.inFlight--;
       const late = this.#state === "done";
+      if (!late && io.interrupted && !io.issued) return this.#startOver();
       this.#state = "done";
       this.#gone();
       this.#sequencer.locks.release(this.key);
       if (!late) reply();
     });
+  }
+
+  /** The slot was taken away before anything was issued: nothing has happened, so it begins again when the slot is free. */
+  #startOver(): void {
+    this.#state = "waiting";
+    this.#io = new RegisterIo(this.#sequencer, this.#operation);
+    this.#sequencer.sweepLater(this);
+    this.#sequencer.whenFree(this.slot, () => this.#begin());
   }
 
   sweep(now: number): boolean {
