@@ -14,6 +14,7 @@ import { roleLines, type StartCommand } from "../news.ts";
 import { CoordinatorServer } from "../server.ts";
 
 const PORTS_TRIED = 100;
+const DECISION_BEFORE_HTTP_MS = 1_000;
 const JOIN_TIMEOUT_MS = 2_000;
 
 export interface StartOptions {
@@ -48,6 +49,8 @@ export async function startCoordinator(options: StartOptions): Promise<Started> 
     if (before.length > 0) for (const line of lines) tell(line);
   });
   log.info({ address: server.address, clusterFile: flags.clusterFile }, "listening");
+  // Loading REST keeps this process busy for a while: winning an epoch comes first.
+  await decidedSoon(server, DECISION_BEFORE_HTTP_MS);
   const http = await servingHttp(options, server);
   const stop = async (): Promise<void> => {
     await http?.close();
