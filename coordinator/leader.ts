@@ -163,7 +163,7 @@ export class Leader {
     run(this.heartbeats.run());
     run(this.peers.heartbeat());
     run(this.antiEntropy.run());
-    run(this.topology.adjustVoters(undefined));
+    run(this.topology.tendVoters());
     this.topology.resume();
   }
 
@@ -273,8 +273,8 @@ export class Leader {
   #answers(id: string): boolean {
     if (id === this.#host.voters.local.seat) return true;
     const peer = this.peers.get(id as NodeId);
-    // Another coordinator's record is no peer: what it said last has to do.
-    if (!peer) return this.stateLog.answering.has(id);
+    // Another coordinator's record is no peer.
+    if (!peer) return this.heartbeats.answers(id);
     return peer.up && peer.state(this.#host.timers.now) !== "down";
   }
 

@@ -46,7 +46,7 @@ export function* mint(minting: Minting, change: AddNode, wanted: () => boolean):
   const ballot: Ballot = [1, 1];
   const message = { op: "init", cluster, node: change.node, seed, owner, ballot, state: encodeState(state) };
   const answer = yield* wait(links.to(change.address).call("control", message, INIT_TIMEOUT_MS));
-  if (answer["status"] === "ok") return { epoch: 1, ballot, state, answering: new Set([change.node]) };
+  if (answer["status"] === "ok") return { epoch: 1, ballot, state };
   return new KvError(
     "NODE_UNREACHABLE",
     `${change.address} could not become the first node: ${String(answer["message"])}`,

@@ -32,8 +32,6 @@ export interface Won {
   readonly epoch: number;
   readonly ballot: Ballot;
   readonly state: ClusterState;
-  /** Seats that accepted; late ones are added as they come in. */
-  readonly answering: Set<string>;
 }
 
 export type CampaignResult =
@@ -191,12 +189,7 @@ function* acceptFirst(candidate: Candidate, adopted: ClusterState, epoch: number
   };
   const ballot: Ballot = [epoch, 1];
   const text = encodeState(state);
-  const answering = new Set<string>();
-  const asked = state.voters.map((seat) => {
-    const answer = voters.accept(candidate.cluster, seat, { ballot, owner, state: text });
-    answer.whenDone((found) => void (isOk(found) && answering.add(seat.id)));
-    return answer;
-  });
+  const asked = state.voters.map((seat) => voters.accept(candidate.cluster, seat, { ballot, owner, state: text }));
   const answers = yield* wait(
     gather(
       candidate.timers,
@@ -211,7 +204,7 @@ function* acceptFirst(candidate: Candidate, adopted: ClusterState, epoch: number
   if (answers.filter(isOk).length < votesNeeded(state.voters)) {
     return { type: "waiting", missing: state.voters.filter(({ id }) => memberOf(state, id)), hints: candidate.hints };
   }
-  return { type: "won", epoch, ballot, state, answering };
+  return { type: "won", epoch, ballot, state };
 }
 
 export function isOk(answer: Answer): boolean {

@@ -14,6 +14,8 @@ import type { Voters } from "./voters.ts";
 
 /** A heartbeat that is not answered by then was for nothing. */
 const ANSWER_TIMEOUT_MS = 2_000;
+/** Without an acknowledgement for this long, a voter counts as silent. */
+const ANSWERING_MS = 1_500;
 const LEARN_TIMEOUT_MS = 1_000;
 
 export interface HeartbeatsHost {
@@ -54,6 +56,11 @@ export class Heartbeats {
   /** How long ago the majority was heard, ms. */
   get silentMs(): number {
     return this.#host.timers.now - this.#confirmedAt;
+  }
+
+  /** Whether a member or voter acknowledges heartbeats. */
+  answers(id: string): boolean {
+    return this.#host.timers.now - (this.#acknowledged.get(id) ?? -Infinity) < ANSWERING_MS;
   }
 
   *run(): Script<void> {

@@ -36,8 +36,6 @@ export class StateLog {
   #state: ClusterState;
   /** Tail of the queue of changes. */
   #turn: Future<void>;
-  /** Seats that answered the latest proposal. */
-  readonly answering: Set<string>;
 
   constructor(host: StateLogHost, won: Omit<Won, "epoch">) {
     this.#host = host;
@@ -45,7 +43,6 @@ export class StateLog {
     this.#state = won.state;
     this.#turn = new Future();
     this.#turn.resolve();
-    this.answering = won.answering;
   }
 
   /** The newest accepted state. */
@@ -102,13 +99,8 @@ export class StateLog {
     const { owner, voters } = this.#host;
     const answer = voters.accept(this.#state.cluster, seat, { ballot, owner, state: text, seat: true });
     answer.whenDone((found) => {
-      if (isOk(found)) {
-        yes.add(seat.id);
-        this.answering.add(seat.id);
-        return;
-      }
-      this.answering.delete(seat.id);
-      if (found["code"] === "OUT_PROMISED") this.#host.outPromised(Number(found["promised"] ?? 0));
+      if (isOk(found)) yes.add(seat.id);
+      else if (found["code"] === "OUT_PROMISED") this.#host.outPromised(Number(found["promised"] ?? 0));
     });
     return answer;
   }

@@ -14,6 +14,8 @@ import { abandon, reseat } from "./reseat.ts";
 import { nextVoters, type SeatWishes } from "./voter-seats.ts";
 
 const RETRY_MS_MIN = 100;
+/** How often voters are looked after while nothing else happens. */
+const TEND_MS = 1_000;
 const RETRY_MS_MAX = 2_000;
 /** Operations remembered after their end, for `ops`. */
 const ENDED_MAX = 16;
@@ -254,7 +256,7 @@ export class Topology {
   /** Everything is in place: the members and voters become what they should be. */
   *#finish({ id, change }: TopologyOperation): Script<void> {
     const leaving = change.op === "removenode" ? change.node : undefined;
-    yield* this.adjustVoters(leaving);
+    yield* this.#adjustVoters(leaving);
     yield* this.#context.propose((state) => withoutOperation(finished(state, change), id));
   }
 
@@ -265,19 +267,29 @@ export class Topology {
       const members = state.members.map((member) => ({ ...member, state: "up" as const }));
       return withoutOperation({ ...state, rf, members }, id);
     });
-    yield* this.adjustVoters(undefined);
+    yield* this.#adjustVoters(undefined);
     return new KvError("CANCELLED", `${commandOf(change)} was cancelled; slots already moved stay moved`);
   }
 
+  /** V5: voters follow the members, and those that answer, also when no operation runs. */
+  *tendVoters(): Script<void> {
+    while (this.#context.active()) {
+      if (!this.#running) yield* this.#adjustVoters(undefined);
+      yield* wait(sleep(this.#context.timers, TEND_MS));
+    }
+  }
+
   /** V5: one change at a time, as far as those concerned answer. */
-  *adjustVoters(leaving: string | undefined): Script<void> {
+  *#adjustVoters(leaving: string | undefined): Script<void> {
     for (;;) {
       if (!this.#context.active()) return;
-      const next = nextVoters(this.#context.state(), this.#host.wishes(leaving));
-      if (next) {
-        yield* this.#context.propose((state) => ({ ...state, voters: next }));
-        continue;
-      }
+      let changed = false;
+      yield* this.#context.propose((state) => {
+        const voters = nextVoters(state, this.#host.wishes(leaving));
+        changed = voters !== undefined;
+        return voters ? { ...state, voters } : state;
+      });
+      if (changed) continue;
       const stillSeated = this.#context.state().voters.some(({ id }) => id === leaving);
       if (leaving === undefined || !stillSeated) return;
       // A member that leaves must not keep its vote: wait until the others can agree on it.

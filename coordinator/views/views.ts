@@ -69,7 +69,7 @@ export function* status(leader: Leader, now: number): Script<Body<StatusAnswer>>
     ballot: format(stateLog.ballot),
     leader: { address: state.leader.address, sinceMs: Math.round(now - leader.since) },
     standbys: leader.standbys.addresses,
-    voters: state.voters.map(({ id, address }) => ({ id, address, answers: stateLog.answering.has(id) })),
+    voters: state.voters.map(({ id, address }) => ({ id, address, answers: leader.heartbeats.answers(id) })),
     rf: state.rf,
     copies,
     underReplicatedSlots: state.slots.filter(({ members }) => members.length < state.rf).length,

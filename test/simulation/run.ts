@@ -183,7 +183,10 @@ class Run {
     } catch {
       const { leader } = world;
       const open = leader ? world.ask({ op: "ops" }, 1_000, leader.process.name)["operations"] : "nobody leads";
-      throw new Error(`after everything was healed, this did not end: ${JSON.stringify(open)}`);
+      const { voters, members } = leader?.core?.state ?? {};
+      throw new Error(
+        `after everything was healed, this did not end: ${JSON.stringify(open)}; voters ${JSON.stringify(voters)}, members ${JSON.stringify(members)}`,
+      );
     }
   }
 
