@@ -9,6 +9,7 @@ import type { Ballot, Stamp, Version } from "../shared/version.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import type { DigestResult } from "../shared/protocol/node-messages.ts";
 import { PROTOCOL_VERSIONS } from "../shared/protocol/version.ts";
+import { FailureDetector } from "./cluster/failure-detector.ts";
 import { Peers } from "./cluster/peers.ts";
 import { slotRuntimes, type SlotRuntime } from "./cluster/slot-runtime.ts";
 import { StateLog } from "./election/state-log.ts";
@@ -92,6 +93,7 @@ export class Leader {
   readonly standbys: Standbys;
   readonly behind: Behind;
   readonly antiEntropy: AntiEntropy;
+  readonly #failureDetector: FailureDetector;
   readonly #host: LeaderHost;
   #seq = 0;
   #stamps = 0;
@@ -130,6 +132,12 @@ export class Leader {
     });
     this.behind = new Behind(() => host.timers.now);
     this.behind.uncheckAll(won.state);
+    this.#failureDetector = new FailureDetector({
+      timers: host.timers,
+      peers: () => this.peers.all(),
+      active,
+      notice: (text) => host.notice("node", text),
+    });
     const { timers, voters, owner, address, http } = host;
     const { stateLog, epoch } = this;
     const newest = (): { ballot: Ballot; state: ClusterState } => ({ ballot: stateLog.ballot, state: stateLog.state });
@@ -161,7 +169,7 @@ export class Leader {
   /** Greets the nodes, watches them, goes on with what stands in the state. */
   start(): void {
     run(this.heartbeats.run());
-    run(this.peers.heartbeat());
+    run(this.#failureDetector.run());
     run(this.antiEntropy.run());
     run(this.topology.tendVoters());
     this.topology.resume();
@@ -191,6 +199,7 @@ export class Leader {
 
   #accepted(state: ClusterState): void {
     this.peers.refresh();
+    this.heartbeats.beat();
     this.behind.follow(state);
     this.#host.accepted(state);
   }

@@ -1,6 +1,6 @@
 // Peers: the leader's view of each member: its link, whether it answers, and for which slots it is known to be durably a member.
 // When a connection comes up the leader says hello; the node's roles and stamps are compared with the committed placements, and what
-// differs is installed or dropped ("a node that comes back"). Failure detection is by what was heard and when: suspect, then down.
+// differs is installed or dropped ("a node that comes back"). Who is suspect or down: failure-detector.ts.
 import type { ClusterState, Member } from "../../shared/cluster-state.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import { SLOTS } from "../../shared/limits.ts";
@@ -13,9 +13,10 @@ import type { Answer, Link } from "../links/link.ts";
 import type { Links } from "../links/links.ts";
 import type { SlotRuntime } from "./slot-runtime.ts";
 
-export const PING_MS = 500;
+/** Pause before roles are looked at again. */
+const MEND_MS = 500;
 const SUSPECT_MS = 1_500;
-const DOWN_MS = 3_000;
+export const DOWN_MS = 3_000;
 const HELLO_TIMEOUT_MS = 2_000;
 /** A node that left this long ago is no hope for the operations that wait. */
 const GONE_MS = 1_000;
@@ -37,6 +38,9 @@ export class Peer {
   /** What operators were told last; undefined until it was seen up, or was given time to appear. */
   toldDown: boolean | undefined;
 
+  /** When another node last reached it for us. */
+  reachedByOthersAt = -Infinity;
+  #excusedAt = -Infinity;
   /** When this leader began to look after it. */
   readonly #since: number;
 
@@ -58,11 +62,26 @@ export class Peer {
     return this.up || (this.refusedBecause === undefined && waitingMs < GONE_MS);
   }
 
+  /** How long nothing was heard of it, as far as that is its own doing. */
+  #silentMs(now: number): number {
+    return now - Math.max(this.link.heardAt ?? -Infinity, this.#excusedAt);
+  }
+
+  /** This process stood still: silence counts from now on. */
+  excuse(now: number): void {
+    this.#excusedAt = now;
+  }
+
+  /** Whether others should be asked about it. */
+  suspicious(now: number): boolean {
+    return !this.up || this.#silentMs(now) > SUSPECT_MS;
+  }
+
+  /** Down is who neither answers us nor anybody else. */
   state(now: number): NodeState {
-    const silentMs = now - (this.link.heardAt ?? -Infinity);
-    if (!this.up ? !this.hopeful(now) : silentMs > DOWN_MS) return "down";
-    if (!this.up || silentMs > SUSPECT_MS) return "suspect";
-    return this.member.state;
+    const lost = this.up ? this.#silentMs(now) > DOWN_MS : !this.hopeful(now) && now - this.#excusedAt > DOWN_MS;
+    if (lost) return now - this.reachedByOthersAt < DOWN_MS ? "suspect" : "down";
+    return this.suspicious(now) ? "suspect" : this.member.state;
   }
 }
 
@@ -128,31 +147,6 @@ export class Peers {
     if (!link.isUp("data")) link.direct(undefined);
   }
 
-  /** Pings every peer; what is heard keeps it up. */
-  *heartbeat(): Script<void> {
-    const since = this.#host.links.timers.now;
-    while (this.#host.active()) {
-      const { now } = this.#host.links.timers;
-      for (const peer of this.#peers.values()) {
-        this.#tell(peer, { down: peer.state(now) === "down", early: now - since < DOWN_MS });
-        peer.link.call("control", { op: "ping" }, PING_MS * 4).whenDone((answer) => {
-          const delay = answer["eventLoopDelayMs"];
-          if (typeof delay === "number") peer.eventLoopDelayMs = delay;
-        });
-      }
-      yield* wait(sleep(this.#host.links.timers, PING_MS));
-    }
-  }
-
-  /** Notices that a node went down or came back. Right after a start nobody is connected yet, which is no news. */
-  #tell(peer: Peer, { down, early }: { readonly down: boolean; readonly early: boolean }): void {
-    const before = peer.toldDown;
-    if (down === before || (down && before === undefined && early)) return;
-    peer.toldDown = down;
-    if (before === undefined && !down) return;
-    this.#host.notice(`node ${peer.id} (${peer.member.address}) is ${down ? "down" : "up again"}`);
-  }
-
   /**
    * Says hello, lets data flow, then mends roles until they are right. A node that was paused answers late or never: it is greeted
    * again for as long as the connection stands.
@@ -168,7 +162,7 @@ export class Peers {
       const answer = yield* wait(link.call("control", hello, HELLO_TIMEOUT_MS));
       if (!stands()) return;
       if (this.#recognised(peer, answer)) break;
-      yield* wait(sleep(this.#host.links.timers, PING_MS));
+      yield* wait(sleep(this.#host.links.timers, MEND_MS));
       if (!stands()) return;
     }
     link.direct({ cluster, node: peer.id, incarnation: peer.member.incarnation, epoch: this.#host.epoch });
@@ -202,7 +196,7 @@ export class Peers {
       } else if (yield* this.#mendOnce(peer, (result as RolesResult).roles)) {
         return;
       }
-      yield* wait(sleep(this.#host.links.timers, PING_MS));
+      yield* wait(sleep(this.#host.links.timers, MEND_MS));
       if (!stands()) return;
     }
   }

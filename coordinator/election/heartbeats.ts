@@ -66,12 +66,13 @@ export class Heartbeats {
   *run(): Script<void> {
     const { active, timers } = this.#host;
     while (active()) {
-      this.#beat();
+      this.beat();
       yield* wait(sleep(timers, HEARTBEAT_MS));
     }
   }
 
-  #beat(): void {
+  /** One round; at once where the state has changed, so that new voters know who leads. */
+  beat(): void {
     const { stateLog, timers } = this.#host;
     const sentAt = timers.now;
     for (const target of targetsOf(stateLog.state)) {

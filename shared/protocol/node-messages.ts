@@ -194,6 +194,13 @@ export interface DirectReadRequest {
   readonly key: string;
 }
 
+/** Can you reach that node? Asked when its connection to the leader is silent. Answered with `reachable`. */
+export interface ProbeRequest {
+  readonly id: number;
+  readonly op: "probe";
+  readonly address: string;
+}
+
 export interface PlainRequest {
   readonly id: number;
   readonly op: "ping" | "stats";
@@ -244,6 +251,7 @@ export type NodeRequest =
   | AdoptRequest
   | VoterRequest
   | LearnRequest
+  | ProbeRequest
   | DirectReadRequest
   | PlainRequest
   | MisdirectedRequest;

@@ -72,6 +72,8 @@ export function parseNodeRequest(message: Fields): NodeRequest {
         ballot: field.pair(message["ballot"], "ballot"),
         state: field.text(message, "state", STATE_CHARS_MAX),
       };
+    case "probe":
+      return { id, op, address: field.address(message, "address") };
     case "ping":
     case "stats":
       return { id, op };

@@ -9,7 +9,14 @@
 import { unreachable } from "../../shared/assert.ts";
 import { errorAnswer, KvError } from "../../shared/errors.ts";
 import { NODE_PARKED_LINES_MAX, SLOTS } from "../../shared/limits.ts";
-import type { BatchRequest, ListResult, NodeRequest, OpResult, PullOp } from "../../shared/protocol/node-messages.ts";
+import type {
+  BatchRequest,
+  ListResult,
+  NodeRequest,
+  OpResult,
+  ProbeRequest,
+  PullOp,
+} from "../../shared/protocol/node-messages.ts";
 import { parseNodeRequest } from "../../shared/protocol/parse-node-request.ts";
 import { slotOf } from "../../shared/slot.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -69,6 +76,8 @@ export class StorageNode {
   #parked: Parked[] = [];
   #waiting: Waiting[] = [];
   readonly #pulls = new Map<number, Pull>();
+  /** Who waits to hear whether another node answers us. */
+  readonly #probes = new Map<number, { readonly peer: PeerNumber; readonly id: number }>();
   #calls = 0;
   #draining = false;
 
@@ -97,7 +106,7 @@ export class StorageNode {
         this.#reached(event.position);
         break;
       case "answer":
-        this.#pulled(event.call, event.answer);
+        this.#called(event.call, event.answer);
         break;
       case "gone":
         this.#voting.connectionGone(event.peer, now);
@@ -189,6 +198,8 @@ export class StorageNode {
         return this.#introduce(peer, line.id, this.#voting.heartbeat(line, peer, this.#now));
       case "learn":
         return this.#introduce(peer, line.id, this.#voting.learn(line));
+      case "probe":
+        return this.#probe(peer, line);
       case "misdirected":
         throw new KvError(
           "NOT_LEADER",
@@ -275,7 +286,20 @@ export class StorageNode {
     );
   }
 
-  // Pulls.
+  // Calls to other nodes.
+
+  #called(call: number, answer: Readonly<Record<string, unknown>> | null): void {
+    const probe = this.#probes.get(call);
+    if (!probe) return this.#pulled(call, answer);
+    this.#probes.delete(call);
+    this.#answer(probe.peer, probe.id, { status: "ok", reachable: answer?.["status"] === "ok" }, 0);
+  }
+
+  #probe(peer: PeerNumber, { id, address }: ProbeRequest): void {
+    const call = ++this.#calls;
+    this.#probes.set(call, { peer, id });
+    this.#effects.push({ type: "call", call, address, request: { op: "ping" } });
+  }
 
   #pull(peer: PeerNumber, line: BatchRequest, op: PullOp): void {
     const refusal =
