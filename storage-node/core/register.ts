@@ -85,7 +85,7 @@ export class Registers {
     this.#pending.set(op.key, { version: op.version, position });
     this.#appended.push({ key: op.key, position, weight });
     this.#pendingBytes += weight;
-    return { result: OK, position };
+    return { result: OK, position: this.#control.without.has("N4") ? 0 : position };
   }
 
   #noRoom(): Refusal {
