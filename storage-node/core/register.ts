@@ -57,7 +57,7 @@ export class Registers {
     const refusal = this.#membership(op);
     if (refusal) return { result: refusal, position: 0 };
     const pending = this.#pending.get(op.key);
-    const current = pending?.version ?? this.#engine.read(op.slot, op.key)?.version ?? ZERO;
+    const current = pending?.version ?? this.#engine.version(op.slot, op.key) ?? ZERO;
     const order = compare(op.version, current);
     if (order <= 0) return { result: order === 0 ? OK : superseded(current), position: pending?.position ?? 0 };
     return this.#store(op);

@@ -251,6 +251,10 @@ export class DiskEngine implements Engine {
     return this.#guarded(() => this.#parts.keyspace.read(slot, key));
   }
 
+  version(slot: number, key: string): ReturnType<Engine["version"]> {
+    return this.#guarded(() => this.#parts.keyspace.version(slot, key));
+  }
+
   list(slot: number, after: string | undefined, limit: number): ListedEntry[] {
     return this.#guarded(() => this.#parts.keyspace.list(slot, after, limit));
   }

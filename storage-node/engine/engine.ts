@@ -97,6 +97,8 @@ export interface Engine {
   readonly diskFull: boolean;
   /** Durable contents of a register; undefined where nothing was ever written (or it was wiped, removed or collected). */
   read(slot: number, key: string): StoredRecord | undefined;
+  /** The version of what `read` would return, for less: nothing else is decoded. */
+  version(slot: number, key: string): Version | undefined;
   /** Up to `limit` durable entries of a slot with key > after, in code-unit-independent byte order of UTF-8, tombstones included. */
   list(slot: number, after: string | undefined, limit: number): ListedEntry[];
   summary(slot: number): SlotSummary;

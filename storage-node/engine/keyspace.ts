@@ -91,14 +91,24 @@ export class Keyspace {
   // Lookups
 
   read(slot: number, key: string): StoredRecord | undefined {
+    const above = this.#above(slot, key);
+    return above === "table" ? this.#table.get(slot, key) : above?.record;
+  }
+
+  /** The version of what `read` would return. */
+  version(slot: number, key: string): Version | undefined {
+    const above = this.#above(slot, key);
+    return above === "table" ? this.#table.get(slot, key)?.version : above?.version;
+  }
+
+  /** The newest cell of a key; undefined where a wipe hides what is below; `table` where the table has the say. */
+  #above(slot: number, key: string): Cell | "table" | undefined {
     const fresh = this.#fresh.overlay(slot);
     const cell = fresh?.cells.get(key);
-    if (cell) return cell.record;
-    if (fresh?.wiped) return undefined;
+    if (cell || fresh?.wiped) return cell;
     const frozen = this.#frozen?.overlay(slot);
     const frozenCell = frozen?.cells.get(key);
-    if (frozenCell) return frozenCell.record;
-    return frozen?.wiped ? undefined : this.#table.get(slot, key);
+    return frozenCell || frozen?.wiped ? frozenCell : "table";
   }
 
   list(slot: number, after: string | undefined, limit: number): ListedEntry[] {

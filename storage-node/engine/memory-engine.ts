@@ -163,6 +163,10 @@ export class MemoryEngine implements Engine {
     return this.#disk.register(slot, key);
   }
 
+  version(slot: number, key: string): Version | undefined {
+    return this.read(slot, key)?.version;
+  }
+
   list(slot: number, after: string | undefined, limit: number): ListedEntry[] {
     return this.#disk.slot(slot)?.page(after, limit) ?? [];
   }

@@ -6,9 +6,10 @@ import { assert } from "../../shared/assert.ts";
 import { compareKeys } from "../../shared/key-order.ts";
 import { firstAbove } from "./sorted-keys.ts";
 import { SLOTS } from "../../shared/limits.ts";
-import { readBody } from "./record-codec.ts";
+import { readBody, versionAt } from "./record-codec.ts";
 import type { Body } from "./record-codec.ts";
 import type { StoredRecord } from "../../shared/record.ts";
+import type { Version } from "../../shared/version.ts";
 import type { Counted } from "./slot-account.ts";
 
 const CHUNK_BYTES = 256 * 1024;
@@ -57,6 +58,10 @@ export class Cell {
 
   get record(): StoredRecord | undefined {
     return this.end === 0 ? undefined : readBody(this.bytes, this.start, this.end);
+  }
+
+  get version(): Version | undefined {
+    return this.end === 0 ? undefined : versionAt(this.bytes, this.start);
   }
 
   /** Copies a body. Returns the bytes that this took beyond what the cell had. */

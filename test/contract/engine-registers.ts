@@ -175,6 +175,7 @@ export function registerContract(bench: EngineBench): void {
     await durably(write("apple", value(1)), write("pear", value(2)), write("apple", value(3, null)));
     await always((engine) => {
       expect(engine.read(SLOT, "apple")).toEqual(value(3, null));
+      expect(engine.version(SLOT, "apple")).toEqual(value(3, null).version);
       expect(engine.list(SLOT, undefined, 10).map(({ key }) => key)).toEqual(["apple", "pear"]);
       expect(engine.summary(SLOT)).toMatchObject({ keys: 1, tombstones: 1 });
       expect(engine.summary(SLOT)).toEqual(recount(listAll(engine, SLOT, 10), ZERO));
@@ -187,6 +188,7 @@ export function registerContract(bench: EngineBench): void {
     await durably({ type: "remove", slot: SLOT, keys: ["apple", "fig", "never"] });
     await always((engine) => {
       expect(engine.read(SLOT, "apple")).toBeUndefined();
+      expect(engine.version(SLOT, "apple")).toBeUndefined();
       expect(engine.list(SLOT, undefined, 10).map(({ key }) => key)).toEqual(["pear"]);
       expect(engine.summary(SLOT)).toEqual(recount(listAll(engine, SLOT, 10), ZERO));
     });

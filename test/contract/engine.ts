@@ -128,6 +128,8 @@ function compareModel(engine: Engine, model: ReadonlyMap<number, ModelSlot>, whe
     expect(engine.summary(slot), where).toEqual(recount(entries, purged));
     expect(listAll(engine, slot, 9), where).toEqual(entries);
     for (const { key, record } of entries) expect(engine.read(slot, key), where).toEqual(record);
+    for (const { key, record } of entries) expect(engine.version(slot, key), where).toEqual(record.version);
     expect(engine.read(slot, "never"), where).toBeUndefined();
+    expect(engine.version(slot, "never"), where).toBeUndefined();
   }
 }
