@@ -202,7 +202,8 @@ function notYet(error: unknown): undefined {
   throw error;
 }
 
-async function freePort(): Promise<number> {
+/** A port nobody listens on, below the range of outgoing connections. */
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN));
     const probe = createServer().listen(port, "127.0.0.1");

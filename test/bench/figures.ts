@@ -1,0 +1,95 @@
+// Figures of a run of the benchmark: one row a workload, with the medians of its rounds for every store. Pure; the JSON file
+// holds exactly this.
+import type { RunFigures } from "./load-process.ts";
+
+/** Medians over the rounds of one store. */
+export interface StoreFigures {
+  readonly opsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms: number;
+  readonly maxMs: number;
+  /** Microseconds an operation, by role. */
+  readonly cpuMicros: Readonly<Record<string, number>>;
+  /** All rounds together. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** Operations a second of each round. */
+  readonly rounds: readonly number[];
+}
+
+export interface Row {
+  readonly workload: string;
+  readonly stores: Readonly<Record<string, StoreFigures>>;
+  /** Ours divided by the peer's: operations a second, and p99. */
+  readonly ratios: Readonly<Record<string, { readonly throughput: number; readonly p99: number }>>;
+}
+
+/** Any other single measurement: `holdfast: addnode to 200 000 keys`. */
+export interface Single {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string;
+  readonly note?: string;
+}
+
+export interface Report {
+  readonly format: 1;
+  readonly machine: Readonly<Record<string, string | number>>;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly rows: readonly Row[];
+  readonly singles: readonly Single[];
+}
+
+export const OURS = "holdfast";
+
+export function medianOf(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? 0;
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
+}
+
+/** @param runs One a round. At least one. */
+export function summarize(runs: readonly RunFigures[]): StoreFigures {
+  const median = (pick: (run: RunFigures) => number): number => medianOf(runs.map(pick));
+  const rate = ({ operations, seconds }: RunFigures): number => operations / seconds;
+  const roles = Object.keys(runs[0]?.cpu ?? {});
+  const errors: Record<string, number> = {};
+  for (const run of runs)
+    for (const [code, count] of Object.entries(run.errors)) errors[code] = (errors[code] ?? 0) + count;
+  return {
+    opsPerSecond: median(rate),
+    p50Ms: median(({ p50Ms }) => p50Ms),
+    p99Ms: median(({ p99Ms }) => p99Ms),
+    p999Ms: median(({ p999Ms }) => p999Ms),
+    maxMs: median(({ maxMs }) => maxMs),
+    cpuMicros: Object.fromEntries(roles.map((role) => [role, median(({ cpu }) => cpu[role] ?? 0)])),
+    errors,
+    rounds: runs.map(rate),
+  };
+}
+
+/** @param runs By store. Ratios are of medians. */
+export function rowOf(workload: string, runs: Readonly<Record<string, readonly RunFigures[]>>): Row {
+  const filled = Object.entries(runs).filter(([, rounds]) => rounds.length > 0);
+  const stores = Object.fromEntries(filled.map(([name, rounds]) => [name, summarize(rounds)]));
+  const ours = stores[OURS];
+  const peers = Object.entries(stores).filter(([name]) => name !== OURS);
+  const ratio = (peer: StoreFigures): { throughput: number; p99: number } => ({
+    throughput: (ours?.opsPerSecond ?? 0) / peer.opsPerSecond,
+    p99: (ours?.p99Ms ?? 0) / peer.p99Ms,
+  });
+  return { workload, stores, ratios: Object.fromEntries(peers.map(([name, peer]) => [name, ratio(peer)])) };
+}
+
+/** Rows whose ratio fell by more than this share since the baseline, in words. */
+export function fallen(now: Report, baseline: Report, share = 0.25): string[] {
+  return now.rows.flatMap(({ workload, ratios }) => {
+    const before = baseline.rows.find((row) => row.workload === workload)?.ratios ?? {};
+    return Object.entries(ratios).flatMap(([peer, { throughput }]) => {
+      const was = before[peer]?.throughput ?? 0;
+      if (throughput >= was * (1 - share)) return [];
+      return [`${workload}: ${throughput.toFixed(2)} × ${peer}, was ${was.toFixed(2)} ×`];
+    });
+  });
+}
