@@ -8,13 +8,14 @@ import { errorAnswer, KvError } from "../shared/errors.ts";
 import type { ClusterId, OwnerId } from "../shared/ids.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import { parseCoordinatorRequest } from "../shared/protocol/parse-client-request.ts";
+import { COLLECT_AFTER_MS } from "../shared/limits.ts";
 import { run, type Script } from "../shared/script.ts";
 import { Timers } from "../shared/timers.ts";
 import type { Won } from "./election/campaign.ts";
 import { LocalVoter, type LocalVoterFile } from "./election/local-voter.ts";
 import { Succession, type Occasion, type Rival } from "./election/succession.ts";
 import { Voters } from "./election/voters.ts";
-import { Leader, type NoticeSubject, type RoleNews } from "./leader.ts";
+import { Leader, type NoticeSubject, type RoleNews, type Upkeep } from "./leader.ts";
 import type { Answer, Channel } from "./links/link.ts";
 import { Links, type LinkEffect } from "./links/links.ts";
 import { mint, type AddNode } from "./mint.ts";
@@ -76,6 +77,8 @@ export interface CoordinatorOptions {
   readonly random: () => number;
   /** Rules switched off, by the mutation check of the simulator only. */
   readonly without?: ReadonlySet<string>;
+  /** What the leader does by itself, and when; the defaults where left out. */
+  readonly upkeep?: Partial<Upkeep>;
 }
 
 export class Coordinator {
@@ -286,7 +289,7 @@ export class Coordinator {
   }
 
   #lead(won: Won): void {
-    const { owner, address, http, without } = this.#options;
+    const { owner, address, http, without, upkeep } = this.#options;
     this.#succession.saw(won.epoch);
     this.#waitingFor = [];
     this.#rival = undefined;
@@ -298,6 +301,7 @@ export class Coordinator {
         links: this.#links,
         voters: this.#voters,
         without: without ?? new Set(),
+        upkeep: { collectAfterMs: COLLECT_AFTER_MS, ...upkeep },
         http: () => http?.(),
         remembered: this.#remembered,
         successor: (successor) => (this.#successor = successor),

@@ -47,6 +47,7 @@ export interface LeaderHost {
   readonly timers: Timers;
   readonly links: Links;
   readonly voters: Voters;
+  readonly upkeep: Upkeep;
   /** Rules switched off, by the mutation check of the simulator only. */
   readonly without: ReadonlySet<string>;
   /** A higher epoch was seen; this leader has ended. */
@@ -62,6 +63,12 @@ export interface LeaderHost {
   /** Who is about to lead instead. */
   readonly successor: (address: string) => void;
   readonly notice: (about: NoticeSubject, text: string) => void;
+}
+
+/** What a leader does about the data by itself, and when. */
+export interface Upkeep {
+  /** Age from which on tombstones are collected (N9). */
+  readonly collectAfterMs: number;
 }
 
 /** What became of this coordinator. The first one is told when that is decided. */
@@ -155,7 +162,7 @@ export class Leader {
       notice: (text) => host.notice("operation", text),
     });
     const moving = (slot: number): boolean => this.topology.moving(slot);
-    this.antiEntropy = new AntiEntropy({ ...rebalancing, behind: this.behind, moving });
+    this.antiEntropy = new AntiEntropy({ ...rebalancing, behind: this.behind, moving }, host.upkeep.collectAfterMs);
   }
 
   get state(): ClusterState {

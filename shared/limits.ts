@@ -85,10 +85,17 @@ export const SCANS_MAX = 64;
 export const PAGE_KEYS_MAX = 1_000;
 export const PAGE_BYTES = 192 * 1024;
 
+/** N9: tombstones younger than this stay: longer than any client retries (C8). */
+export const COLLECT_AFTER_MS = 600_000;
+
 /** N10: a write unsettled for this much of the process's own running time stops the process. */
 export const WRITE_STUCK_MS = 10_000;
 
 assert(LEASE_MS < LEADER_SILENT_MS, "a leader holds before its voters encourage a rival");
+assert(
+  OPERATIONS_REMEMBERED_MS + DEADLINE_MS_MAX < COLLECT_AFTER_MS,
+  "a retry comes before what it asks for is forgotten",
+);
 assert(PAGE_BYTES < BATCH_LINE_BYTES, "a page fits in a line");
 assert(SETTLE_MS_MAX < HOLD_MS_MAX, "settling ends before the hold does");
 assert(BATCH_LINE_BYTES <= lineBytesMax(VALUE_BYTES_MAX_DEFAULT), "a batch line is a legal line");

@@ -56,6 +56,9 @@ function* startEmpty(attempt: Attempt): Script<number> {
 /** Prepares the new members, then commits (M4) and installs (M5); undone where preparing aborts. */
 function* carryOut(attempt: Attempt, prepare: (attempt: Attempt) => Script<number>): Script<ReseatResult> {
   const { context } = attempt;
+  // Its tombstones are being collected (N9): that takes milliseconds, and must have the slot for itself.
+  if (attempt.changes.some(({ slot }) => context.slots[slot]?.held === true))
+    return { type: "aborted", reason: "tombstones are being collected" };
   let heldSince: number;
   try {
     heldSince = yield* prepare(attempt);

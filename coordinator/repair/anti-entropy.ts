@@ -1,11 +1,12 @@
 // Anti-entropy: keeps replicas equal without being asked. Slots in which a node that is back missed a write come first; then what this
 // leader has not compared yet, everything once; then all slots again and again, some a second. `repair` compares and mends all of them
-// now. All of it comes after clients: while they are served, work takes at most a fifth of the time.
+// now. Where members turn out to be equal, old tombstones are collected (N9). All of it comes after clients: while they are served, work takes at most a fifth of the time.
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import { sleep, wait, type Script } from "../../shared/script.ts";
 import { comparable, compareSlots, restore, settled, type Compared, type RepairContext } from "./compare.ts";
+import { Collector } from "./collect.ts";
 import { mend } from "./mend.ts";
 
 /** Pause between two looks at what there is to do. */
@@ -47,12 +48,15 @@ export class AntiEntropy {
   readonly #context: RepairContext;
   /** Everything mended in this leadership. */
   #totals = NOTHING_REPAIRED;
+  readonly collector: Collector;
   #idleNext = 0;
   #idleAt = 0;
   #repairing = false;
 
-  constructor(context: RepairContext) {
+  /** @param collectAfterMs Age from which on tombstones go (N9). */
+  constructor(context: RepairContext, collectAfterMs: number) {
     this.#context = context;
+    this.collector = new Collector(context, collectAfterMs);
   }
 
   get totals(): Repaired {
@@ -64,6 +68,7 @@ export class AntiEntropy {
     const { timers, active } = this.#context;
     this.#idleAt = timers.now + IDLE_EVERY_MS;
     while (active()) {
+      this.collector.look();
       const due = this.#due();
       const done = due.length > 0 ? yield* this.#work(due) : NOTHING_REPAIRED;
       if (due.length === 0 || done.slotsLeft > 0) yield* wait(sleep(timers, done.slotsLeft > 0 ? AGAIN_MS : LOOK_MS));
@@ -115,16 +120,19 @@ export class AntiEntropy {
     const startedAt = context.timers.now;
     const { same, different, skipped } = yield* compareSlots(context, slots);
     for (const compared of same) settled(context, compared);
+    const equal = [...same];
     yield* this.#pause(startedAt);
     let keysMended = 0;
     let slotsLeft = skipped.length;
     for (const group of groups(different)) {
       if (!context.active()) break;
       const mended = yield* mend(context, group, (since) => this.#pause(since));
+      equal.push(...mended.equal);
       keysMended += mended.keys;
       slotsLeft += mended.left.size;
       for (const compared of group) (mended.left.has(compared) ? restore : settled)(context, compared);
     }
+    yield* this.collector.collect(equal);
     const slotsCompared = same.length + different.length;
     const done = { slotsTotal: 0, slotsCompared, slotsDifferent: different.length, keysMended, slotsLeft };
     this.#totals = add(this.#totals, done);

@@ -29,6 +29,8 @@ export interface Difference {
 
 export interface Mended {
   readonly keys: number;
+  /** Slots in which nothing differs, after all. */
+  readonly equal: readonly Compared[];
   /** Slots in which something could not be mended now. */
   readonly left: ReadonlySet<Compared>;
 }
@@ -42,6 +44,8 @@ export function* mend(
   const left = new Set<Compared>();
   let keys = 0;
   const differences = yield* differencesOf(context, slots, left);
+  const differing = new Set(differences.map(({ compared }) => compared));
+  const equalSlots = slots.filter((compared) => !differing.has(compared) && !left.has(compared));
   const atOnce = keysAtOnce(slots);
   for (let start = 0; start < differences.length && context.active(); start += atOnce) {
     const startedAt = context.timers.now;
@@ -53,7 +57,7 @@ export function* mend(
     });
     yield* pause(startedAt);
   }
-  return { keys, left };
+  return { keys, equal: equalSlots, left };
 }
 
 function keysAtOnce(slots: readonly Compared[]): number {

@@ -20,6 +20,10 @@ export interface ClientPlan {
   /** Chance of each level beside quorum. */
   readonly levelAll: number;
   readonly levelOne: number;
+  /** Chance that a write is a plain delete, beside those drawn anyway. */
+  readonly deletes?: number;
+  /** How long a client retries, ms; a quarter of what C8 allows where left out. */
+  readonly retryMsMax?: number;
 }
 
 /** A deadline that has passed here is over at the coordinator too, some time later. */
@@ -54,6 +58,7 @@ export class Clients {
         draw: () => this.#draw(),
         record: (client, message) => this.#record(client, message),
         ended: () => void this.#running--,
+        retryMsMax: this.#plan.retryMsMax ?? RETRY_MS_MAX / 4,
       }).next();
     }
   }
@@ -78,6 +83,7 @@ export class Clients {
     const version = pick(random, (this.#seen.get(key) ?? []).slice(-3));
     const dice = consistency === "one" ? random() * 0.75 : random();
     if (dice < 0.35) return { op: "get", ...common };
+    if (this.#plan.deletes !== undefined && chance(random, this.#plan.deletes)) return { op: "delete", ...common };
     if (dice < 0.65) return { op: "put", ...common, value: this.#value() };
     if (dice < 0.75) return { op: "delete", ...common, ...(chance(random, 0.5) && { report: true }) };
     if (dice < 0.82) return { op: "put", ...common, value: this.#value(), ifAbsent: true };
@@ -154,6 +160,7 @@ interface ClientHost {
   draw(): { readonly message: OperationMessage; readonly pauseMs: number };
   record(client: number, message: OperationMessage): Recorded;
   ended(): void;
+  readonly retryMsMax: number;
 }
 
 /** One client: one operation after the other, each over as many connections as it takes. */
@@ -218,7 +225,7 @@ class Client {
     const { status: _status, code, message, ...details } = answer;
     const error = new KvError(code as ErrorCode, String(message), details);
     const decision = sending.failed(error, this.#connection?.epoch ?? 0);
-    const over = this.#world.timers.now - startedAt > RETRY_MS_MAX / 4;
+    const over = this.#world.timers.now - startedAt > this.#host.retryMsMax;
     if (decision.kind === "fail" || over || (decision.kind === "elsewhere" && decision.moves > 5)) {
       recorded.failed(decision.kind === "fail" ? decision.error : sending.finalError(error));
       return this.next();

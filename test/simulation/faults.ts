@@ -109,7 +109,9 @@ export class Faults {
     const world = this.#world;
     if (world.nodes.get(address)?.process.up !== true) return;
     world.crashNode(address);
-    const downMs = chance(world.random, 0.5) ? between(world.random, 10, 300) : between(world.random, 300, 8_000);
+    const downMs = chance(world.random, 0.5)
+      ? between(world.random, 10, 300)
+      : between(world.random, 300, this.#scenario.downMsMax);
     this.#undo(downMs, () => {
       if (world.nodes.get(address)?.process.up === false) world.startNode(address);
     });

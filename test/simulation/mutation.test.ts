@@ -18,6 +18,7 @@ const QUICK: readonly Mutation[] = [
 const SLOW: readonly Mutation[] = [
   ["C8", "a retry is applied without finding out what became of the first attempt", 1_000],
   ["M2", "operations go on while a slot is sealed", 2_000],
+  ["N9-all", "tombstones go although a member was not there, or holds something else", 3_000],
   ["M3-extra", "newcomers keep keys that no sealed member holds", 5_000],
 ];
 

@@ -16,6 +16,8 @@ export interface NetworkFaults {
   /** Chance that what was on its way on a broken connection arrives very late. */
   lateness: number;
   lateMsMax: number;
+  /** The same for what clients have sent. */
+  clientLateMsMax: number;
 }
 
 /** A message on its way, for tests that strike at one of them. */
@@ -84,7 +86,13 @@ export class Connection {
 }
 
 export class Network {
-  readonly faults: NetworkFaults = { delayMsMax: 2, breakage: 0, lateness: 0, lateMsMax: 20_000 };
+  readonly faults: NetworkFaults = {
+    delayMsMax: 2,
+    breakage: 0,
+    lateness: 0,
+    lateMsMax: 20_000,
+    clientLateMsMax: 20_000,
+  };
   readonly #timers: Timers;
   readonly #random: Random;
   readonly #ports = new Map<string, { readonly process: Process; readonly side: Side }>();
@@ -207,7 +215,9 @@ export class Network {
     }
     const flights = receiver.flights.filter(({ cancelled }) => !cancelled);
     for (const flight of flights) flight.cancelled = true;
-    this.#timers.after(this.#random() * this.faults.lateMsMax, () => {
+    const { lateMsMax, clientLateMsMax } = this.faults;
+    const fromClient = sender.process.name.startsWith("client");
+    this.#timers.after(this.#random() * (fromClient ? clientLateMsMax : lateMsMax), () => {
       for (const { message } of flights) this.#arrive(connection, sender, receiver, { message, cancelled: false });
       close();
     });

@@ -1,13 +1,16 @@
 // Run: one seed from its first node to its verdict. A cluster is set up in quiet; then clients, topology changes and faults go on side by
 // side; then everything is healed, what was begun has to end within a bound, every key is read once more, and the history is judged.
+import { memberOf } from "../../shared/cluster-state.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import { simulateSlots } from "../../shared/limits.ts";
+import { slotOf } from "../../shared/slot.ts";
+import { format, ZERO } from "../../shared/version.ts";
 import { Clients } from "./clients.ts";
 import { COORDINATORS, Faults } from "./faults.ts";
 import { checkHistory } from "./linearizability.ts";
 import type { Message } from "./network.ts";
 import { between, chance, pick, seeded } from "./random.ts";
-import { scenarioOf, type Scenario } from "./scenario.ts";
+import { CLIENT_LATE_MS_WITH_COLLECTION, scenarioOf, type Scenario } from "./scenario.ts";
 import { World } from "./world.ts";
 
 export interface RunResult {
@@ -33,6 +36,7 @@ export interface RunOptions {
 const STORM_MS_MAX = 60_000;
 const CALM_MS_MAX = 120_000;
 const READ_MS_MAX = 20_000;
+const EQUAL_MS_MAX = 30_000;
 const SPARE_NODES = 2;
 
 /** Runs one seed. A violated assertion of the product is a violation, too. */
@@ -60,8 +64,11 @@ class Run {
   constructor(seed: number, options: RunOptions) {
     this.#scenario = scenarioOf(seeded(seed));
     simulateSlots(this.#scenario.slots);
-    this.#world = new World(seed, options);
-    this.#clients = new Clients(this.#world, this.#scenario.clients);
+    const { collectAfterMs, clients } = this.#scenario;
+    const collects = collectAfterMs !== undefined;
+    this.#world = new World(seed, { ...options, ...(collects && { upkeep: { collectAfterMs } }) });
+    if (collects) this.#world.network.faults.clientLateMsMax = CLIENT_LATE_MS_WITH_COLLECTION;
+    this.#clients = new Clients(this.#world, clients);
     this.#faults = new Faults(this.#world, this.#scenario);
     this.#changesLeft = this.#scenario.changes;
     this.#world.trace(JSON.stringify(this.#scenario));
@@ -87,6 +94,7 @@ class Run {
     this.#changesLeft = 0;
     this.#faults.end();
     this.#calm();
+    this.#becomeEqual();
     for (const key of this.#scenario.clients.keys) this.#readAtTheEnd(key);
     const verdict = checkHistory(this.#clients.history.operations(), { stepsMax: 200_000 });
     if (verdict.undecided) return undefined;
@@ -188,6 +196,28 @@ class Run {
         `after everything was healed, this did not end: ${JSON.stringify(open)}; voters ${JSON.stringify(voters)}, members ${JSON.stringify(members)}`,
       );
     }
+  }
+
+  /** C9: replicas become equal by themselves. */
+  #becomeEqual(): void {
+    const world = this.#world;
+    try {
+      world.runUntil(() => this.#scenario.clients.keys.every((key) => this.#isEqual(key)), EQUAL_MS_MAX);
+    } catch {
+      const different = this.#scenario.clients.keys.filter((key) => !this.#isEqual(key));
+      throw new Error(`C9: replicas did not become equal: ${different.join(", ")}`);
+    }
+  }
+
+  #isEqual(key: string): boolean {
+    const state = this.#world.leader?.core?.state;
+    if (!state) return false;
+    const slot = slotOf(key, state.seed);
+    const versions = state.slots[slot]?.members.map((id) => {
+      const address = memberOf(state, id)?.address ?? "";
+      return format(this.#world.nodes.get(address)?.disk.register(slot, key)?.version ?? ZERO);
+    });
+    return new Set(versions).size <= 1;
   }
 
   /** Once everything is healed, every key can be read, soon. */

@@ -22,6 +22,10 @@ export interface Scenario {
   readonly lateness: number;
   readonly delayMsMax: number;
   readonly syncMsMax: number;
+  /** Longest time that a node stays dead. */
+  readonly downMsMax: number;
+  /** Age from which on tombstones are collected, ms of a leader's running time; undefined: never within a run. */
+  readonly collectAfterMs: number | undefined;
 }
 
 export const FAULTS = [
@@ -42,9 +46,33 @@ export type Fault = (typeof FAULTS)[number];
 /** Names that hash to slots of their own; which slots does not matter. */
 const KEYS = ["apple", "pear", "plum", "fig", "quince"];
 
+/**
+ * Tombstones stay for longer than any client retries, and than a request can be on its way (C8). With few seconds instead of ten minutes
+ * clients give up sooner, and what they sent is not as late as what nodes and coordinators send.
+ */
+const COLLECT_AFTER_MS = 5_000;
+const RETRY_MS_WITH_COLLECTION = 1_000;
+export const CLIENT_LATE_MS_WITH_COLLECTION = 1_000;
+
+/** A tombstone has to be left alone for seconds: slower clients, and many deletes. */
+function withCollection(random: Random, scenario: Scenario): Scenario {
+  const clients = {
+    ...scenario.clients,
+    operations: between(random, 8, 20),
+    pauseMsMax: pick(random, [1_000, 3_000, 6_000]),
+    retryMsMax: RETRY_MS_WITH_COLLECTION,
+    deletes: 0.5,
+  };
+  // Few kinds of faults: what matters is that nodes are away while others collect.
+  const others = scenario.faults.filter((fault) => fault !== "slow disks" && chance(random, 0.3));
+  const faults = [...new Set<Fault>(["crash node", ...others])];
+  const faultEveryMs = pick(random, [1_500, 5_000]);
+  return { ...scenario, clients, faults, faultEveryMs, downMsMax: 25_000, collectAfterMs: COLLECT_AFTER_MS };
+}
+
 export function scenarioOf(random: Random): Scenario {
   const nodes = between(random, 1, 5);
-  return {
+  const scenario: Scenario = {
     slots: pick(random, [4, 16, 64]),
     nodes,
     copies: chance(random, 0.6) ? 3 : between(random, 1, 5),
@@ -65,5 +93,8 @@ export function scenarioOf(random: Random): Scenario {
     lateness: chance(random, 0.6) ? 0.7 : 0,
     delayMsMax: pick(random, [1, 3, 20, 80]),
     syncMsMax: pick(random, [1, 3, 30]),
+    downMsMax: 8_000,
+    collectAfterMs: undefined,
   };
+  return chance(random, 0.35) ? withCollection(random, scenario) : scenario;
 }

@@ -7,6 +7,7 @@ import {
 } from "../../coordinator/coordinator.ts";
 import type { LocalVoterFile } from "../../coordinator/election/local-voter.ts";
 import { CHANNELS, type Channel } from "../../coordinator/links/link.ts";
+import type { Upkeep } from "../../coordinator/leader.ts";
 import type { OwnerId } from "../../shared/ids.ts";
 import { VALUE_BYTES_MAX_DEFAULT } from "../../shared/limits.ts";
 import type { CoordinatorRole } from "../../shared/protocol/client-messages.ts";
@@ -24,6 +25,7 @@ export interface CoordinatorHost {
   readonly random: Random;
   /** Rules switched off. */
   readonly without: ReadonlySet<string>;
+  readonly upkeep: Partial<Upkeep>;
   /** Told of every change of role. */
   readonly role: (coordinator: SimulatedCoordinator, role: CoordinatorRole) => void;
   readonly notice: (coordinator: SimulatedCoordinator, text: string) => void;
@@ -56,7 +58,7 @@ export class SimulatedCoordinator {
   }
 
   start(): void {
-    const { random, timers, without } = this.#host;
+    const { random, timers, without, upkeep } = this.#host;
     this.process.start();
     this.#clients.clear();
     this.#links.clear();
@@ -74,6 +76,7 @@ export class SimulatedCoordinator {
         uuid: () => uuid(random),
         random,
         without,
+        upkeep,
       },
       timers.now,
     );

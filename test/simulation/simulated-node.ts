@@ -4,6 +4,7 @@ import { assert } from "../../shared/assert.ts";
 import type { Incarnation } from "../../shared/ids.ts";
 import { compare, format } from "../../shared/version.ts";
 import { StorageNode, type NodeEffect, type NodeEvent } from "../../storage-node/core/node.ts";
+import { slotState } from "../../storage-node/engine/control-state.ts";
 import type { LogRecord } from "../../storage-node/engine/engine.ts";
 import { MemoryDisk, MemoryEngine } from "../../storage-node/engine/memory-engine.ts";
 import type { Connection, Message, Network } from "./network.ts";
@@ -22,6 +23,14 @@ class CheckedDisk extends MemoryDisk {
       assert(
         fine,
         `N4: ${record.key} at ${format(record.record.version)} does not follow ${old ? format(old.version) : ""}`,
+      );
+    }
+    if (record.type === "write" && record.record.value !== null) {
+      const { purged } = slotState(this.control, record.slot);
+      const fine = compare(record.record.version, purged) > 0;
+      assert(
+        fine,
+        `N9: ${record.key} at ${format(record.record.version)} came back after a purge up to ${format(purged)}`,
       );
     }
     if (record.type === "fence") assert(record.epoch > this.control.fence, "N2: a fence only rises");

@@ -1,6 +1,7 @@
 // World: storage nodes, coordinators and clients in one process, on a virtual clock, network and disk, all driven by one seed. The cores
 // are the real ones. This file wires them together and asks questions of the whole; what goes wrong, and when, is decided elsewhere.
 import type { Coordinator } from "../../coordinator/coordinator.ts";
+import type { Upkeep } from "../../coordinator/leader.ts";
 import { Timers } from "../../shared/timers.ts";
 import { Network, type Connection, type Message } from "./network.ts";
 import { Process } from "./process.ts";
@@ -16,6 +17,8 @@ const FIRST_COORDINATOR = "127.0.0.1:7401";
 export interface WorldOptions {
   /** Rules switched off. */
   readonly without?: ReadonlySet<string>;
+  /** What leaders do by themselves, and when. */
+  readonly upkeep?: Partial<Upkeep>;
   /** Told of what happens, for traces. */
   readonly trace?: (text: string) => void;
 }
@@ -106,6 +109,7 @@ export class World {
       network: this.network,
       random: this.random,
       without: this.#options.without ?? new Set(),
+      upkeep: this.#options.upkeep ?? {},
       role: (coordinator, role) => {
         const { core, process } = coordinator;
         this.trace(`coordinator ${process.name}: ${role}${core?.epoch === undefined ? "" : ` of epoch ${core.epoch}`}`);
