@@ -122,6 +122,7 @@ export class Leader {
         owner: host.owner,
         active,
         outPromised,
+        renew: () => host.renew(),
         accepted: (state) => this.#accepted(state),
       },
       won,

@@ -26,12 +26,16 @@ export interface StateLogHost {
   readonly active: () => boolean;
   /** A voter promised itself to a higher epoch: give up (C10). */
   readonly outPromised: (epoch: number) => void;
+  /** A voter that is needed will not accept anything in this epoch: win another one. */
+  readonly renew: () => void;
   /** A state was accepted. */
   readonly accepted: (state: ClusterState) => void;
 }
 
 export class StateLog {
   readonly #host: StateLogHost;
+  /** A voter promised itself to a rival for this very epoch, and will never accept anything of ours in it. */
+  #rivalled = false;
   #ballot: Ballot;
   #state: ClusterState;
   /** Tail of the queue of changes. */
@@ -86,6 +90,10 @@ export class StateLog {
       yield* wait(gather(this.#host.timers, answers, VOTE_TIMEOUT_MS, enough));
       if (!this.#host.active()) return false;
       if (enough()) break;
+      if (this.#rivalled) {
+        this.#host.renew();
+        return false;
+      }
       yield* wait(sleep(this.#host.timers, RETRY_MS));
       if (!this.#host.active()) return false;
     }
@@ -100,9 +108,14 @@ export class StateLog {
     const answer = voters.accept(this.#state.cluster, seat, { ballot, owner, state: text, seat: true });
     answer.whenDone((found) => {
       if (isOk(found)) yes.add(seat.id);
-      else if (found["code"] === "OUT_PROMISED") this.#host.outPromised(Number(found["promised"] ?? 0));
+      else if (found["code"] === "OUT_PROMISED") this.#refused(Number(found["promised"] ?? 0));
     });
     return answer;
+  }
+
+  #refused(promised: number): void {
+    if (promised === this.#ballot[0]) this.#rivalled = true;
+    else this.#host.outPromised(promised);
   }
 }
 

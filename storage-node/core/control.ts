@@ -17,8 +17,12 @@ export class Control {
   #identityUntil = 0;
   readonly #slotUntil = new Float64Array(SLOTS);
 
-  constructor(engine: Engine) {
+  /** Rules switched off, by the mutation check of the simulator only. */
+  readonly without: ReadonlySet<string>;
+
+  constructor(engine: Engine, without: ReadonlySet<string>) {
     this.#engine = engine;
+    this.without = without;
     this.state = engine.recovered;
   }
 

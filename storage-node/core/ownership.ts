@@ -39,7 +39,7 @@ export function changeSlots(control: Control, op: SlotsOp): Settled<SlotsResult>
         control,
         op.slots,
         (slot) => becomeIncoming(control, slot, op.stamp),
-        (slots) => [{ type: "role", slots, role: "incoming", stamp: op.stamp, wipe: true }],
+        (slots) => [{ type: "role", slots, role: "incoming", stamp: op.stamp, wipe: !control.without.has("N7") }],
       );
     case "drop":
       return settle(

@@ -38,6 +38,7 @@ export class SlotOperations {
   raiseStamps(ops: readonly DataOp[]): number {
     const raised = new Map<number, Stamp>();
     for (const op of ops) {
+      if (this.#control.without.has("N6") && op.op !== "seal") continue;
       forEachStamp(op, (slot, stamp) => {
         if (raises(this.#control, slot, stamp)) raised.set(slot, highest(stamp, raised.get(slot) ?? ZERO));
       });

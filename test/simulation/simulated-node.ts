@@ -49,12 +49,15 @@ export class SimulatedNode {
   readonly disks: DiskFaults;
   readonly #network: Network;
   readonly #random: Random;
+  /** Rules switched off. */
+  readonly #without: ReadonlySet<string>;
   readonly #connections = new Map<number, Connection>();
   #engine: MemoryEngine | undefined;
   #core: StorageNode | undefined;
   #syncing = false;
 
-  constructor(process: Process, network: Network, random: Random, disks: DiskFaults) {
+  constructor(process: Process, network: Network, random: Random, disks: DiskFaults, without: ReadonlySet<string>) {
+    this.#without = without;
     this.process = process;
     this.#network = network;
     this.#random = random;
@@ -79,7 +82,7 @@ export class SimulatedNode {
         throw error;
       },
     });
-    this.#core = new StorageNode(this.#engine);
+    this.#core = new StorageNode(this.#engine, this.#without);
   }
 
   /** SIGKILL: some prefix of what was not synced survives. */

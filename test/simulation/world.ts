@@ -52,7 +52,8 @@ export class World {
   // Storage nodes.
 
   addNode(address: string): void {
-    const node = new SimulatedNode(new Process(address, this.timers), this.network, this.random, this.disks);
+    const process = new Process(address, this.timers);
+    const node = new SimulatedNode(process, this.network, this.random, this.disks, this.#options.without ?? new Set());
     this.nodes.set(address, node);
     node.start();
   }
