@@ -28,6 +28,9 @@ export const ERRORS = {
   NOT_FOUND: definite(false, 404, "no value under that key"),
   CONDITION_FAILED: definite(false, 412, "ifVersion or ifAbsent does not hold; the answer carries the current version"),
   UNSUPPORTED_PROTOCOL: definite(false, 400, "no protocol version in common; the message says which side to upgrade"),
+  // Who asks.
+  UNAUTHORIZED: definite(false, 401, "a token is needed, and none of this cluster's was presented"),
+  FORBIDDEN: definite(false, 403, "the token may only read, or a web page of another site asks"),
   // Who answers.
   NOT_LEADER: definite(true, 503, "this process does not lead; `leader` says who does, where known"),
   NO_LEADER: definite(true, 503, "no coordinator leads at the moment"),

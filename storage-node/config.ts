@@ -3,6 +3,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { isNodeId, type NodeId } from "../shared/ids.ts";
 import { type Address, formatAddress, parseAddress } from "../shared/io/address.ts";
+import { addSecurityOptions, type SecurityFlags } from "../shared/io/security.ts";
 import { WEIGHT_MAX } from "../shared/limits.ts";
 
 export interface NodeConfig {
@@ -26,6 +27,8 @@ export interface NodeConfig {
   readonly logFile: string | undefined;
   /** End when standard input ends: the process that started this one is gone, however it ended. */
   readonly withParent: boolean;
+  /** Whom the node lets in, and what it shows to others. */
+  readonly security: SecurityFlags;
 }
 
 const PORT_MAX = 65_535;
@@ -52,17 +55,11 @@ export function parseConfig(argv: readonly string[]): NodeConfig {
     restored,
     logFile,
     withParent: flags.withParent === true,
+    security: flags,
   };
 }
 
-/** Where others reach a node that listens at `listening`. Every interface is no address: then it is this machine's. */
-export function advertised(config: NodeConfig, listening: Address): string {
-  if (config.advertise) return formatAddress(config.advertise);
-  const host = ["0.0.0.0", "::"].includes(listening.host) ? "127.0.0.1" : listening.host;
-  return formatAddress({ host, port: listening.port });
-}
-
-interface Flags {
+interface Flags extends SecurityFlags {
   readonly host: string;
   readonly advertise?: Address;
   readonly dataDir?: string;
@@ -75,7 +72,7 @@ interface Flags {
 }
 
 function buildCommand(): Command {
-  return new Command("node_server")
+  return addSecurityOptions(new Command("node_server"))
     .description("One storage node of a Holdfast cluster.")
     .argument("<port>", `port to listen on, 1 to ${PORT_MAX}; 0 for any free one, with --data-dir`, parsePort)
     .option("--host <address>", "interface to listen on", "127.0.0.1")
@@ -95,7 +92,8 @@ const HELP = `
 Examples:
   ./node_server 5001
   ./node_server 5001 --join 127.0.0.1:7401
-  ./node_server 5001 --host 0.0.0.0 --advertise db1.example:5001 --data-dir /var/lib/holdfast`;
+  ./node_server 5001 --host 0.0.0.0 --advertise db1.example:5001 --data-dir /var/lib/holdfast --token-file token \\
+    --tls-ca ca.pem --tls-cert db1.pem --tls-key db1.key`;
 
 function addJoin(text: string, all: readonly string[] = []): readonly string[] {
   return [...all, formatAddress(parseAdvertise(text))];

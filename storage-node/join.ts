@@ -4,6 +4,7 @@
 // A node that the cluster knows asks as well: so its new address becomes known.
 import type { Logger } from "pino";
 import { openSession } from "../shared/client/session.ts";
+import type { Credentials } from "../shared/io/credentials.ts";
 import { KvError } from "../shared/errors.ts";
 import type { NodeId } from "../shared/ids.ts";
 
@@ -14,6 +15,8 @@ export interface JoinOptions {
   /** Where others reach this node. */
   readonly address: string;
   readonly weight: number | undefined;
+  /** Shown to the cluster. */
+  readonly credentials: Credentials;
   readonly log: Logger;
   /** The node stops. */
   readonly signal: AbortSignal;
@@ -64,8 +67,8 @@ async function askToJoin(options: JoinOptions, asked: string, hops: number): Pro
 
 /** @throws KvError what the one asked answers, or why it does not */
 async function askAt(options: JoinOptions, asked: string): Promise<void> {
-  const { node, address, weight, log, signal } = options;
-  const session = await openSession(asked, { timeoutMs: CONNECT_TIMEOUT_MS, signal });
+  const { node, address, weight, credentials, log, signal } = options;
+  const session = await openSession(asked, { timeoutMs: CONNECT_TIMEOUT_MS, credentials, signal });
   const stop = (): void => session.abandon("the node stops");
   signal.addEventListener("abort", stop, { once: true });
   let begun = false;

@@ -9,9 +9,10 @@
 import type { Logger } from "pino";
 import { AssertionError } from "../shared/assert.ts";
 import type { NodeId } from "../shared/ids.ts";
-import { formatAddress } from "../shared/io/address.ts";
+import { formatAddress, reachableAt } from "../shared/io/address.ts";
 import { openLog } from "../shared/io/log.ts";
-import { advertised, type NodeConfig, parseConfig } from "./config.ts";
+import { checkBind, loadSecurity, type Security } from "../shared/io/security.ts";
+import { type NodeConfig, parseConfig } from "./config.ts";
 import { joinCluster } from "./join.ts";
 import { putAsideRestored } from "./restored.ts";
 import { NodeServer } from "./server.ts";
@@ -21,8 +22,9 @@ export async function main(argv: string[]): Promise<void> {
   const config = parseConfig(argv);
   const log = openLog({ name: "node_server", file: config.logFile });
   const ending = new AbortController();
+  const security = await orRefuse(async () => securityOf(config));
   const id = await orRefuse(() => idAfterRestore(config, log));
-  const server = await orRefuse(() => start(config, log));
+  const server = await orRefuse(() => start(config, security, log));
   for (const signal of ["SIGTERM", "SIGINT"] as const)
     process.on(signal, () => stop(server, { log, ending, why: signal }));
   if (config.withParent) {
@@ -37,8 +39,9 @@ export async function main(argv: string[]): Promise<void> {
   void joinCluster({
     addresses,
     node,
-    address: advertised(config, server.address),
+    address: reachableAt(server.address, config.advertise),
     weight,
+    credentials: security.credentials,
     log,
     signal: ending.signal,
   });
@@ -53,11 +56,18 @@ async function idAfterRestore(config: NodeConfig, log: Logger): Promise<NodeId |
   return config.id ?? id;
 }
 
-async function start(config: NodeConfig, log: Logger): Promise<NodeServer> {
+function securityOf(config: NodeConfig): Security {
+  const security = loadSecurity(config.security, process.env);
+  checkBind(config.host, security);
+  return security;
+}
+
+async function start(config: NodeConfig, security: Security, log: Logger): Promise<NodeServer> {
   return await NodeServer.start({
     host: config.host,
     port: config.port,
     dataDirectory: config.dataDirectory,
+    security,
     log: (message) => log.warn(message),
     failed: (error) => {
       log.fatal(error, "the engine failed: the node stops, and nothing acknowledged is lost");
@@ -93,7 +103,13 @@ function announce(server: NodeServer, { config, node, log }: Announcement): void
   }
   const { dataDirectory: data } = config;
   log.info(
-    { id: node, incarnation, listening: formatAddress(address), advertise: advertised(config, address), data },
+    {
+      id: node,
+      incarnation,
+      listening: formatAddress(address),
+      advertise: reachableAt(address, config.advertise),
+      data,
+    },
     "ready",
   );
   process.stdout.write(`node_server listening on ${formatAddress(address)} id=${node} data=${data}\n`);

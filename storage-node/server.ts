@@ -9,6 +9,7 @@ import type { Address } from "../shared/io/address.ts";
 import type { ConnectionHandlers, NdjsonConnection } from "../shared/io/ndjson-connection.ts";
 import { monotonicMs } from "../shared/io/system-clock.ts";
 import type { LineProblem } from "../shared/io/ndjson-reader.ts";
+import { doorOf, OPEN, type Security } from "../shared/io/security.ts";
 import { listen, type Listener } from "../shared/io/server.ts";
 import { unreachable } from "../shared/assert.ts";
 import { lineBytesMax, VALUE_BYTES_MAX_CEILING } from "../shared/limits.ts";
@@ -22,6 +23,8 @@ export interface NodeServerOptions {
   /** 0 for any free one. */
   readonly port: number;
   readonly dataDirectory: string;
+  /** Whom the node lets in, and what it shows to other nodes. Default: everybody, nothing. */
+  readonly security?: Security;
   /** Messages for the operator. */
   readonly log: (message: string) => void;
   /** N10: the engine can promise nothing any more. Must end the process. */
@@ -40,6 +43,7 @@ const CONNECTION = { lineBytesMax: lineBytesMax(VALUE_BYTES_MAX_CEILING), output
 
 export class NodeServer {
   readonly #engine: DiskEngine;
+  readonly #security: Security;
   readonly #node: StorageNode;
   readonly #loopDelay = new LoopDelay();
   readonly #connections = new Map<PeerNumber, NdjsonConnection>();
@@ -56,7 +60,7 @@ export class NodeServer {
     const { dataDirectory: directory, log, failed } = options;
     let durable = (_position: number): void => undefined; // nothing is appended before the server is there
     const events = { durable: (position: number) => durable(position), failed };
-    const server = new NodeServer(await openDiskEngine({ directory, log, events }));
+    const server = new NodeServer(await openDiskEngine({ directory, log, events }), options.security ?? OPEN);
     durable = (position) => server.handle({ type: "durable", position });
     try {
       await server.#listen(options);
@@ -67,8 +71,9 @@ export class NodeServer {
     return server;
   }
 
-  private constructor(engine: DiskEngine) {
+  private constructor(engine: DiskEngine, security: Security) {
     this.#engine = engine;
+    this.#security = security;
     this.#node = new StorageNode(engine);
   }
 
@@ -103,9 +108,11 @@ export class NodeServer {
     await this.#engine.close();
   }
 
-  async #listen({ host, port }: NodeServerOptions): Promise<void> {
+  async #listen({ host, port, log }: NodeServerOptions): Promise<void> {
     const connection = { ...CONNECTION, requireObjectFirst: true };
-    this.#listener = await listen({ host, port, connectionsMax: CONNECTIONS_MAX, connection }, (peer) =>
+    const door = doorOf(this.#security, "node", (peer, why) => log(`${peer} was turned away: ${why}`));
+    const { tls } = this.#security.credentials;
+    this.#listener = await listen({ host, port, connectionsMax: CONNECTIONS_MAX, connection, tls, door }, (peer) =>
       this.#accept(peer),
     );
   }
@@ -153,7 +160,11 @@ export class NodeServer {
     }
     this.#calls++;
     const connection = { ...CONNECTION, requireObjectFirst: false };
-    const answer = await ask(address, request, { timeoutMs: CALL_TIMEOUT_MS, connection });
+    const answer = await ask(address, request, {
+      timeoutMs: CALL_TIMEOUT_MS,
+      connection,
+      credentials: this.#security.credentials,
+    });
     this.#calls--;
     this.handle({ type: "answer", call, answer });
   }

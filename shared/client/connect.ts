@@ -12,13 +12,14 @@ import { parseAddress } from "../io/address.ts";
 import { KvClient } from "./client.ts";
 import { LeaderFinder } from "./leader-finder.ts";
 import type { ConnectOptions } from "./options.ts";
-import { checkOptions } from "./options.ts";
+import { checkCredentials, checkOptions } from "./options.ts";
 
 export { KvError } from "../errors.ts";
 export type { ErrorCode, Outcome } from "../errors.ts";
 export type { Level } from "../protocol/client-messages.ts";
 export type { Deleted, KvClient, Written } from "./client.ts";
 export type { Entry } from "./entry.ts";
+export type { TlsMaterial } from "../io/sockets.ts";
 export type { ConnectOptions, DeleteOptions, OperationOptions, PutOptions, ScanOptions } from "./options.ts";
 
 /**
@@ -32,7 +33,8 @@ export async function connect(addresses: string | readonly string[], options: Co
   const seeds = (typeof addresses === "string" ? addresses.split(",") : addresses).map((address) => address.trim());
   checkSeeds(seeds);
   checkOptions(options);
-  const finder = new LeaderFinder(seeds, Math.random);
+  checkCredentials(options);
+  const finder = new LeaderFinder(seeds, Math.random, { token: options.token, tls: options.tls });
   const timeoutMs = options.timeoutMs ?? DEADLINE_MS_DEFAULT;
   const end = await finder.wait({ deadlineAtMs: monotonicMs() + timeoutMs, signal: options.signal });
   const valueBytesMax = finder.session?.hello.valueBytesMax ?? VALUE_BYTES_MAX_DEFAULT;

@@ -1,10 +1,9 @@
 // Dial: one attempt to reach an address, bounded in time. Refusals are KvErrors that name the address.
-import { connect } from "node:net";
-import type { Socket } from "node:net";
 import { KvError } from "../errors.ts";
 import type { Address } from "../io/address.ts";
 import { parseAddress } from "../io/address.ts";
 import { NdjsonConnection } from "../io/ndjson-connection.ts";
+import { dial, type TlsMaterial } from "../io/sockets.ts";
 import { VALUE_BYTES_MAX_CEILING, lineBytesMax } from "../limits.ts";
 
 const CONNECTION = {
@@ -15,21 +14,25 @@ const CONNECTION = {
 } as const;
 
 /**
- * Opens a TCP connection; the caller must `start` it in the same turn.
+ * Opens a TCP connection, with TLS where asked for; the caller must `start` it in the same turn.
  * @throws KvError NODE_UNREACHABLE where nobody answers in time, BAD_REQUEST for an address that is none, CANCELLED
  */
 export async function connectTo(
   address: string,
-  options: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
+  options: {
+    readonly timeoutMs: number;
+    readonly signal: AbortSignal | undefined;
+    readonly tls?: TlsMaterial | undefined;
+  },
 ): Promise<NdjsonConnection> {
   const { host, port } = parsed(address);
   if (options.signal?.aborted) throw cancelled(address);
   return await new Promise((resolve, reject) => {
-    const socket: Socket = connect({ host, port, allowHalfOpen: true });
+    const { socket, ready } = dial({ host, port }, options.tls);
     const settle = (error: KvError | null): void => {
       clearTimeout(timer);
       options.signal?.removeEventListener("abort", aborted);
-      socket.off("connect", connected).off("error", failed);
+      socket.off(ready, connected).off("error", failed);
       if (error === null) return resolve(new NdjsonConnection(socket, CONNECTION));
       socket.on("error", () => {}); // given up: whatever else it reports is of no interest
       socket.destroy();
@@ -43,7 +46,7 @@ export async function connectTo(
       options.timeoutMs,
     );
     options.signal?.addEventListener("abort", aborted, { once: true });
-    socket.on("connect", connected).on("error", failed);
+    socket.on(ready, connected).on("error", failed);
   });
 }
 

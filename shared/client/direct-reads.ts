@@ -4,6 +4,7 @@
 //
 // A link is used only where the node's incarnation is the one in the ring: a port may belong to another cluster by now.
 import { KvError } from "../errors.ts";
+import type { Credentials } from "../io/credentials.ts";
 import { monotonicMs } from "../io/system-clock.ts";
 import type { RingAnswer } from "../protocol/client-messages.ts";
 import type { ReadResult } from "../protocol/node-messages.ts";
@@ -22,13 +23,17 @@ const REPLICA_TIMEOUT_MS = 250;
 
 export class DirectReads {
   readonly #leader: () => Session | null;
-  readonly #links = new NodeLinks();
+  readonly #links: NodeLinks;
   #ring: RingAnswer | null = null;
   #fetching: Promise<void> | null = null;
   #fetchedAtMs = Number.NEGATIVE_INFINITY;
 
-  /** @param leader The session with the leader, for the ring; null where there is none at the moment. */
-  constructor(leader: () => Session | null) {
+  /**
+   * @param leader The session with the leader, for the ring; null where there is none at the moment.
+   * @param credentials Shown to the nodes.
+   */
+  constructor(leader: () => Session | null, credentials: Credentials = {}) {
+    this.#links = new NodeLinks(credentials);
     this.#leader = leader;
   }
 

@@ -7,6 +7,7 @@
 //
 // A leader that stops answering keeps its connection open (a cut cable, a stopped process): `doubt` finds out.
 import { KvError } from "../errors.ts";
+import type { Credentials } from "../io/credentials.ts";
 import { monotonicMs } from "../io/system-clock.ts";
 import type { StatusAnswer } from "../protocol/client-messages.ts";
 import { backoffMs } from "./retry.ts";
@@ -33,6 +34,8 @@ interface Probe {
 export class LeaderFinder {
   readonly #seeds: readonly string[];
   readonly #random: () => number;
+  /** Shown to everybody who is asked. */
+  readonly credentials: Credentials;
   /** Most recently named first. */
   #learned: string[] = [];
   #session: Session | null = null;
@@ -49,7 +52,8 @@ export class LeaderFinder {
   #closed = false;
 
   /** @param seeds At least one `host:port`. */
-  constructor(seeds: readonly string[], random: () => number) {
+  constructor(seeds: readonly string[], random: () => number, credentials: Credentials = {}) {
+    this.credentials = credentials;
     this.#seeds = seeds;
     this.#random = random;
   }
@@ -181,7 +185,7 @@ export class LeaderFinder {
 
   async #probe(address: string): Promise<Probe> {
     try {
-      const session = await openSession(address, { timeoutMs: DIAL_TIMEOUT_MS });
+      const session = await openSession(address, { timeoutMs: DIAL_TIMEOUT_MS, credentials: this.credentials });
       const { role, epoch, cluster, leader } = session.hello;
       const foreign = cluster !== null && this.#cluster !== null && cluster !== this.#cluster;
       if (!foreign && !session.isNode) this.#epochSeen = Math.max(this.#epochSeen, epoch);

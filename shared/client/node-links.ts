@@ -1,6 +1,7 @@
 // Node links: connections to storage nodes for direct reads, opened when first needed and kept. A node that cannot be
 // reached, or is not the one it should be, is left alone for a while.
 import { KvError } from "../errors.ts";
+import type { Credentials } from "../io/credentials.ts";
 import { monotonicMs } from "../io/system-clock.ts";
 import type { RingAnswer } from "../protocol/client-messages.ts";
 import type { Session } from "./session.ts";
@@ -20,7 +21,12 @@ interface Link {
 
 export class NodeLinks {
   readonly #links = new Map<string, Link>();
+  readonly #credentials: Credentials;
   #closed = false;
+
+  constructor(credentials: Credentials = {}) {
+    this.#credentials = credentials;
+  }
 
   /** The session with a member. @throws KvError NODE_UNREACHABLE, WRONG_NODE */
   async session(member: Member): Promise<Session> {
@@ -77,7 +83,7 @@ export class NodeLinks {
     try {
       link.session?.abandon("another incarnation is wanted");
       link.session = null;
-      const session = await openSession(member.address, { timeoutMs: OPEN_TIMEOUT_MS });
+      const session = await openSession(member.address, { timeoutMs: OPEN_TIMEOUT_MS, credentials: this.#credentials });
       if (session.incarnation !== member.incarnation) {
         await session.close();
         throw new KvError("WRONG_NODE", `${member.address} is not the node ${member.id} of this cluster`, {

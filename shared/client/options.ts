@@ -4,6 +4,8 @@ import { KvError } from "../errors.ts";
 import { DEADLINE_MS_MAX, KEY_BYTES_MAX, SCAN_LIMIT_MAX } from "../limits.ts";
 import { LEVELS } from "../protocol/client-messages.ts";
 import type { Level } from "../protocol/client-messages.ts";
+import type { TlsMaterial } from "../io/sockets.ts";
+import { isToken } from "../io/tokens.ts";
 import type { WireValue } from "../record.ts";
 
 export interface ConnectOptions {
@@ -11,6 +13,10 @@ export interface ConnectOptions {
   readonly timeoutMs?: number | undefined;
   /** Default level of operations. Default `quorum`. */
   readonly consistency?: Level | undefined;
+  /** Where the cluster asks for one: an admin's, or one that may only read. Default: none. */
+  readonly token?: string | undefined;
+  /** Speak TLS, with these PEM texts: the cluster's authority, and a certificate of it with its key. Default: plain TCP. */
+  readonly tls?: TlsMaterial | undefined;
   /** Gives up connecting. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -94,6 +100,14 @@ export function checkOptions(options: PutOptions): void {
   const conditional = ifVersion !== undefined || ifAbsent === true;
   if (ifVersion !== undefined && ifAbsent === true) throw bad("ifVersion and ifAbsent exclude each other: give one");
   if (conditional && consistency === "one") throw bad("a condition needs consistency quorum or all, this is one");
+}
+
+/** @throws KvError BAD_REQUEST; its message never shows the token */
+export function checkCredentials({ token, tls }: ConnectOptions): void {
+  if (token !== undefined && !(typeof token === "string" && isToken(token)))
+    throw bad("the token is not 16 to 256 printable characters without spaces");
+  if (tls !== undefined && ![tls.ca, tls.cert, tls.key].every((pem) => typeof pem === "string" && pem !== ""))
+    throw bad("tls needs ca, cert and key, each a PEM text");
 }
 
 /** @throws KvError BAD_REQUEST */

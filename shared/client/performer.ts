@@ -52,7 +52,7 @@ export class Performer {
   /** @param random In [0, 1), for back-off. */
   constructor(finder: LeaderFinder, random: () => number) {
     this.#finder = finder;
-    this.#direct = new DirectReads(() => finder.session);
+    this.#direct = new DirectReads(() => finder.session, finder.credentials);
     this.#random = random;
   }
 

@@ -3,6 +3,7 @@
 //
 // It never sends anything twice and does not know who leads: retries are performer.ts, leaders are leader-finder.ts.
 import { KvError } from "../errors.ts";
+import type { Credentials } from "../io/credentials.ts";
 import type { NdjsonConnection } from "../io/ndjson-connection.ts";
 import { monotonicMs } from "../io/system-clock.ts";
 import { DEADLINE_MS_DEFAULT, VALUE_BYTES_MAX_DEFAULT } from "../limits.ts";
@@ -22,6 +23,8 @@ export interface SessionOptions {
   readonly inFlightMax?: number;
   /** Calls waiting in the session, beyond which they are refused as OVERLOADED. Default 16 384. */
   readonly waitingMax?: number;
+  /** Shown to the other end. Default: none. */
+  readonly credentials?: Credentials | undefined;
   /** Gives up connecting; not looked at afterwards. */
   readonly signal?: AbortSignal;
 }
@@ -39,16 +42,21 @@ const BUFFERED_BYTES_PAUSE = 8 * 1024 * 1024;
 export async function openSession(address: string, options: SessionOptions = {}): Promise<Session> {
   const timeoutMs = options.timeoutMs ?? DEADLINE_MS_DEFAULT;
   const startedAtMs = monotonicMs();
-  const connection = await connectTo(address, { timeoutMs, signal: options.signal });
+  const connection = await connectTo(address, {
+    timeoutMs,
+    signal: options.signal,
+    tls: options.credentials?.tls,
+  });
   const session = new Session(address, connection, options);
   try {
     const leftMs = Math.max(1, timeoutMs - (monotonicMs() - startedAtMs));
-    await session.greet({ timeoutMs: leftMs, signal: options.signal });
+    await session.greet(options.credentials?.token, { timeoutMs: leftMs, signal: options.signal });
     return session;
   } catch (error) {
     await session.close();
     if (error instanceof KvError && !["TIMEOUT", "LOST"].includes(error.code)) throw error;
-    const why = `${address} accepts connections but did not answer hello: is it a Holdfast port?`;
+    const how = options.credentials?.tls === undefined ? "without TLS" : "with TLS and our certificate";
+    const why = `${address} accepts connections but did not answer hello ${how}: is it a Holdfast port?`;
     throw new KvError("NODE_UNREACHABLE", why, { address });
   }
 }
@@ -157,9 +165,9 @@ export class Session {
   }
 
   /** First message of a session. Called once by `openSession`. */
-  async greet(options: CallOptions): Promise<void> {
+  async greet(token: string | undefined, options: CallOptions): Promise<void> {
     const hello: PlainAnswer | ClientHelloAnswer = await this.call(
-      { op: "hello", versions: PROTOCOL_VERSIONS },
+      { op: "hello", versions: PROTOCOL_VERSIONS, ...(token !== undefined && { token }) },
       undefined,
       options,
     );

@@ -26,6 +26,13 @@ export function formatAddress(address: Address): string {
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
+/** Where others reach a process that listens there. Every interface is no address: then it is this machine's. */
+export function reachableAt(listening: Address, advertise: Address | undefined): string {
+  if (advertise) return formatAddress(advertise);
+  const host = ["0.0.0.0", "::"].includes(listening.host) ? "127.0.0.1" : listening.host;
+  return formatAddress({ host, port: listening.port });
+}
+
 function badAddress(text: string, problem: string): Error {
   const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
   return new Error(`${shown} ${problem}; expected host:port, port or [ipv6]:port, such as 127.0.0.1:7000`);

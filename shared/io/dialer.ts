@@ -5,16 +5,19 @@
 //
 // What was sent on a lost link may have arrived: whether to send it again is the owner's decision, never made here.
 import type { Socket } from "node:net";
-import { connect } from "node:net";
 import { parseAddress } from "./address.ts";
+import { greeting, type Credentials } from "./credentials.ts";
 import type { ConnectionOptions } from "./ndjson-connection.ts";
 import { NdjsonConnection } from "./ndjson-connection.ts";
 import type { TimerService } from "./system-clock.ts";
+import { dial } from "./sockets.ts";
 import { systemTimers } from "./system-clock.ts";
 
 export interface DialerOptions {
   readonly connection: ConnectionOptions;
-  /** Default 1000. */
+  /** Shown to the other end. With a token, a link counts as connected once the other end took it. Default: none. */
+  readonly credentials?: Credentials;
+  /** For connecting, the proof of who both ends are included. Default 1000. */
   readonly connectTimeoutMs?: number;
   /** Upper bound of the first wait, which doubles up to `backoffMsMax`. Defaults 50 and 1000. */
   readonly backoffMsMin?: number;
@@ -33,6 +36,14 @@ export interface DialerHandlers {
   disconnected(reason: string): void;
   /** An attempt to connect failed; the next one follows by itself. For status displays. */
   connectFailed?(reason: string): void;
+}
+
+/** A link whose other end has not taken our token yet. */
+interface Greeting {
+  /** Takes the answer to hello out of what came; the rest is the owner's. */
+  lines(messages: Record<string, unknown>[]): Record<string, unknown>[];
+  /** Whether the link that ended was the owner's. */
+  closed(reason: string): boolean;
 }
 
 export class Dialer {
@@ -56,6 +67,7 @@ export class Dialer {
       backoffMsMax: 1_000,
       random: Math.random,
       timers: systemTimers,
+      credentials: {},
       ...options,
     };
   }
@@ -105,44 +117,94 @@ export class Dialer {
   }
 
   #dial(): void {
-    const socket = connect({ ...parseAddress(this.#address), allowHalfOpen: true });
-    const { timers, connectTimeoutMs } = this.#options;
+    const { timers, connectTimeoutMs, credentials } = this.#options;
+    const { socket, ready } = dial(parseAddress(this.#address), credentials.tls);
     const settle = (): void => {
       cancelTimeout();
-      socket.removeAllListeners("error").removeAllListeners("connect");
+      socket.off("error", failed).off(ready, connected);
       this.#abandon = null;
     };
     const fail = (reason: string): void => {
       settle();
       discard(socket);
-      this.#handlers.connectFailed?.(reason);
-      if (this.#running && this.#isIdle()) this.#retry();
+      this.#failed(reason);
     };
     const late = `no answer to connecting within ${connectTimeoutMs} ms`;
     const cancelTimeout = timers.at(timers.nowMs() + connectTimeoutMs, () => fail(late));
-    socket.once("error", (error) => fail(describeConnectError(error)));
-    socket.once("connect", () => {
+    const failed = (error: Error): void => fail(describeConnectError(error));
+    const connected = (): void => {
       settle();
       this.#established(socket);
-    });
+    };
+    socket.once("error", failed).once(ready, connected);
     this.#abandon = () => {
       settle();
       discard(socket);
     };
   }
 
+  #failed(reason: string): void {
+    this.#handlers.connectFailed?.(reason);
+    if (this.#running && this.#isIdle()) this.#retry();
+  }
+
+  /** With a token the link is the owner's only once the other end took it. */
   #established(socket: Socket): void {
     const connection = new NdjsonConnection(socket, this.#options.connection);
-    this.#connection = connection;
+    const { token } = this.#options.credentials;
+    const greeting = token === undefined ? null : this.#greet(connection, token);
+    if (greeting === null) this.#connection = connection;
     connection.start({
       lines: (messages) => {
+        const rest = greeting === null ? messages : greeting.lines(messages);
+        if (rest.length === 0 || this.#connection !== connection) return;
         this.#failures = 0;
-        this.#handlers.lines(messages);
+        this.#handlers.lines(rest);
       },
       badLine: (problem) => connection.destroy(`the peer does not speak our protocol: ${problem.message}`),
-      closed: (reason) => this.#lost(connection, reason),
+      closed: (reason) => {
+        if (greeting === null || greeting.closed(reason)) this.#lost(connection, reason);
+      },
     });
-    this.#handlers.connected(connection);
+    if (greeting === null) this.#handlers.connected(connection);
+  }
+
+  /** Presents the token. What it returns has the first lines, and the end if it comes before the other end took the token. */
+  #greet(connection: NdjsonConnection, token: string): Greeting {
+    const { timers, connectTimeoutMs } = this.#options;
+    let state: "asked" | "admitted" | "abandoned" = "asked";
+    const late = `no answer to hello within ${connectTimeoutMs} ms`;
+    const cancelTimeout = timers.at(timers.nowMs() + connectTimeoutMs, () => connection.destroy(late));
+    connection.send(greeting(token));
+    this.#abandon = () => {
+      state = "abandoned";
+      cancelTimeout();
+      connection.destroy("no longer wanted");
+    };
+    const admitted = (): void => {
+      state = "admitted";
+      cancelTimeout();
+      this.#abandon = null;
+      this.#connection = connection;
+      this.#failures = 0;
+      this.#handlers.connected(connection);
+    };
+    return {
+      lines: (messages) => {
+        if (state !== "asked") return messages;
+        const [answer, ...rest] = messages;
+        if (answer?.["status"] === "ok") admitted();
+        else connection.destroy(`hello was refused: ${String(answer?.["message"])}`);
+        return rest;
+      },
+      closed: (reason) => {
+        if (state !== "asked") return state === "admitted";
+        cancelTimeout();
+        this.#abandon = null;
+        this.#failed(reason);
+        return false;
+      },
+    };
   }
 
   #lost(connection: NdjsonConnection, reason: string): void {

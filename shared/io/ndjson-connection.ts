@@ -98,6 +98,11 @@ export class NdjsonConnection {
     return this.#state === "open";
   }
 
+  /** A shorter limit for lines, until it is called without one. */
+  limitLines(bytesMax = Number.POSITIVE_INFINITY): void {
+    this.#reader.lineBytesMax = Math.min(bytesMax, this.#options.lineBytesMax);
+  }
+
   /** Queues one message. Ignored after `close`: the owner hears of the end by `closed`. */
   send(message: object): void {
     this.sendRaw(JSON.stringify(message));

@@ -36,7 +36,7 @@ const TAIL_BYTES_MIN = 1024;
 const EMPTY = Buffer.alloc(0);
 
 export class NdjsonReader {
-  readonly #lineBytesMax: number;
+  #lineBytesMax: number;
   readonly #parser: Transform;
   #runs: LineRun[] = [];
   #messages: Record<string, unknown>[] = [];
@@ -49,6 +49,11 @@ export class NdjsonReader {
   constructor(options: { lineBytesMax: number }) {
     this.#lineBytesMax = options.lineBytesMax;
     this.#parser = this.#openParser();
+  }
+
+  /** From the next bytes on another limit, at most the one it was made with. */
+  set lineBytesMax(bytes: number) {
+    this.#lineBytesMax = bytes;
   }
 
   /**

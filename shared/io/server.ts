@@ -1,10 +1,11 @@
 // Server: accepts NDJSON connections up to a limit, and says so to those beyond it. Who may say what is for the owner.
 // An idle connection costs a socket and a reader without buffers, so thousands of them are harmless.
 import type { AddressInfo, Server, Socket } from "node:net";
-import { createServer } from "node:net";
 import type { ConnectionHandlers, ConnectionOptions } from "./ndjson-connection.ts";
 import { NdjsonConnection } from "./ndjson-connection.ts";
 import { formatAddress } from "./address.ts";
+import type { Door } from "./door.ts";
+import { serve, type TlsMaterial } from "./sockets.ts";
 
 export interface ListenOptions {
   /** Address of the interface to listen on, such as 127.0.0.1 or 0.0.0.0. */
@@ -15,6 +16,10 @@ export interface ListenOptions {
   readonly connectionsMax: number;
   /** For every connection. `answerGraceMs` is 2500 unless given: the default deadline and a little. */
   readonly connection: ConnectionOptions;
+  /** Only TLS is spoken, with ends whose certificate is good. Default: plain TCP. */
+  readonly tls?: TlsMaterial | undefined;
+  /** Who may say what. Default: everybody everything. */
+  readonly door?: Door | undefined;
 }
 
 export interface Listener {
@@ -32,6 +37,8 @@ const ANSWER_GRACE_MS = 2_500;
 const BACKLOG = 4_096;
 /** Refused connections that may linger to read why, beyond which they are cut without a word. */
 const REFUSALS_MAX = 64;
+/** Sockets that have not shown their certificate yet, at a time. */
+const HANDSHAKES_MAX = 1_024;
 
 /**
  * Listens for NDJSON connections.
@@ -43,8 +50,9 @@ export async function listen(
   onConnection: (connection: NdjsonConnection) => ConnectionHandlers,
 ): Promise<Listener> {
   const acceptor = new Acceptor(options, onConnection);
-  // allowHalfOpen: a peer that has finished sending is still answered (see answerGraceMs).
-  const server = createServer({ allowHalfOpen: true }, (socket) => acceptor.accept(socket));
+  const server = serve(options.tls, (socket) => acceptor.accept(socket));
+  // Connections in their handshake are not counted by the acceptor.
+  if (options.tls) server.maxConnections = options.connectionsMax + HANDSHAKES_MAX;
   const { address, port } = await opened(server, options);
   let closing: Promise<void> | null = null;
   const close = (): Promise<void> => {
@@ -61,12 +69,14 @@ class Acceptor {
   readonly #connectionsMax: number;
   readonly #connectionOptions: ConnectionOptions;
   readonly #onConnection: (connection: NdjsonConnection) => ConnectionHandlers;
+  readonly #door: Door | undefined;
   #whenEmpty: () => void = () => {};
 
   constructor(options: ListenOptions, onConnection: (connection: NdjsonConnection) => ConnectionHandlers) {
     this.#connectionsMax = options.connectionsMax;
     this.#connectionOptions = { answerGraceMs: ANSWER_GRACE_MS, ...options.connection };
     this.#onConnection = onConnection;
+    this.#door = options.door;
   }
 
   accept(socket: Socket): void {
@@ -86,7 +96,8 @@ class Acceptor {
 
   #serve(connection: NdjsonConnection): void {
     this.served.add(connection);
-    const handlers = this.#onConnection(connection);
+    const owner = this.#onConnection(connection);
+    const handlers = this.#door?.guard(connection, owner) ?? owner;
     connection.start({
       lines: (messages) => handlers.lines(messages),
       badLine: (problem) => handlers.badLine(problem),

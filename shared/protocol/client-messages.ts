@@ -86,6 +86,8 @@ export interface ClientHelloRequest {
   readonly id: number;
   readonly op: "hello";
   readonly versions: readonly [from: number, to: number];
+  /** Where the port asks for one (shared/io/door.ts); it goes no further than the door. */
+  readonly token?: string;
 }
 
 export type TopologyChange =

@@ -133,6 +133,8 @@ export interface HelloRequest {
   readonly cluster?: ClusterId;
   /** From the leader: the address at which clients reach it. */
   readonly leader?: string;
+  /** Where the port asks for one (shared/io/door.ts); it goes no further than the door. */
+  readonly token?: string;
 }
 
 /** C0: a blank node becomes the first of a cluster, and its only voter. */
