@@ -23,6 +23,7 @@ import type { Metrics } from "./metrics.ts";
 import { Requests } from "./requests.ts";
 import type { ClientNumber } from "./sequencer/operation.ts";
 import { Remembered } from "./sequencer/remembered.ts";
+import { gauges, type Gauges } from "./views/gauges.ts";
 
 /** What is kept in the cluster file: enough to find the cluster again. */
 export interface ClusterFile {
@@ -158,6 +159,11 @@ export class Coordinator {
   /** What was answered, how often and how fast. */
   get metrics(): Metrics {
     return this.#requests.metrics;
+  }
+
+  /** What is counted beside; undefined while this coordinator does not lead. */
+  get gauges(): Gauges | undefined {
+    return this.#leader?.active === true ? gauges(this.#leader) : undefined;
   }
 
   /** When `handle({type: "tick"})` is wanted next, by the same clock. */

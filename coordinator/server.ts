@@ -12,6 +12,8 @@ import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import { Coordinator, type CoordinatorEffect, type CoordinatorEvent } from "./coordinator.ts";
 import { claimVoterPlace, readClusterFile, readVoterFile, type VoterPlace, writeDurably } from "./files.ts";
 import type { NoticeSubject, RoleNews } from "./leader.ts";
+import type { LatencySeries } from "./metrics.ts";
+import type { Gauges } from "./views/gauges.ts";
 import { CHANNELS, type Answer, type Channel } from "./links/link.ts";
 
 const CONNECTIONS_MAX = 10_000;
@@ -69,6 +71,16 @@ export class CoordinatorServer {
 
   get role(): CoordinatorRole {
     return this.#core?.role ?? "waiting";
+  }
+
+  /** What this process has answered, whoever it led. */
+  series(): LatencySeries[] {
+    return this.#core?.metrics.series() ?? [];
+  }
+
+  /** What the leader counts beside what its views show; undefined while this coordinator does not lead. */
+  gauges(): Gauges | undefined {
+    return this.#core?.gauges;
   }
 
   /** Listens and begins. Rejects when the port is taken or a file cannot be read. */

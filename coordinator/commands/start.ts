@@ -8,6 +8,7 @@ import { KvError } from "../../shared/errors.ts";
 import { checkWritable, readClusterFile, writeDurably } from "../files.ts";
 import { DEFAULT_HTTP_PORT, DEFAULT_PORT, type Flags } from "../flags.ts";
 import type { Answered } from "../http/backend.ts";
+import { EventLog } from "../http/events.ts";
 import type { HttpServer } from "../http/http-server.ts";
 import type { RoleNews } from "../leader.ts";
 import { roleLines, type StartCommand } from "../news.ts";
@@ -41,7 +42,9 @@ export async function startCoordinator(options: StartOptions): Promise<Started> 
   checkWritable(flags.clusterFile);
   await learnCluster(flags);
   let lines: readonly string[] = [];
-  const server = await listening(options, (news, address) => {
+  const events = new EventLog();
+  const server = await listening(options, events, (news, address) => {
+    events.role(news, address);
     const { role, epoch, leader, missing } = news;
     log.info({ role, epoch, ...(leader && { leader }), ...(missing.length > 0 && { missing }) }, "role");
     const before = lines;
@@ -51,7 +54,7 @@ export async function startCoordinator(options: StartOptions): Promise<Started> 
   log.info({ address: server.address, clusterFile: flags.clusterFile }, "listening");
   // Loading REST keeps this process busy for a while: winning an epoch comes first.
   await decidedSoon(server, DECISION_BEFORE_HTTP_MS);
-  const http = await servingHttp(options, server);
+  const http = await servingHttp(options, server, events);
   const stop = async (): Promise<void> => {
     await http?.close();
     await server.stop();
@@ -75,7 +78,11 @@ export function listeningLine({ server, http }: Started): string {
 }
 
 /** REST, on the port given or on the next free one from the default. Its library is loaded here and nowhere else. */
-async function servingHttp({ flags, log }: StartOptions, server: CoordinatorServer): Promise<HttpServer | undefined> {
+async function servingHttp(
+  { flags, log }: StartOptions,
+  server: CoordinatorServer,
+  events: EventLog,
+): Promise<HttpServer | undefined> {
   if (flags.http === false) return undefined;
   const { startHttp } = await import("../http/http-server.ts");
   const first = flags.http ?? DEFAULT_HTTP_PORT;
@@ -84,6 +91,7 @@ async function servingHttp({ flags, log }: StartOptions, server: CoordinatorServ
     valueBytesMax: flags.valueBytesMax,
     version: ownVersion(),
     open: (answered: (message: Answered) => void) => server.local(answered),
+    insight: { series: () => server.series(), gauges: () => server.gauges(), events },
     report: (text: string, error: unknown) => log.error(error, text),
   };
   try {
@@ -119,6 +127,7 @@ async function firstFree<T>(first: number, given: boolean, listen: (port: number
 /** On the port given, or on the next free one from the default. */
 async function listening(
   { flags, log, tell }: StartOptions,
+  events: EventLog,
   role: (news: RoleNews, address: string) => void,
 ): Promise<CoordinatorServer> {
   return await firstFree(flags.port ?? DEFAULT_PORT, flags.port !== undefined, async (port) => {
@@ -128,6 +137,7 @@ async function listening(
       role: (news) => role(news, server.address),
       notice: (about, text) => {
         log.info({ about }, text);
+        events.notice(about, text);
         if (about === "node") tell(text);
       },
       failed: (error) => {

@@ -15,8 +15,12 @@ import { localBackend, type Backend, type OpenLocal } from "./backend.ts";
 import { batchRoute } from "./batch.ts";
 import { refuseEncoded, takeJson } from "./bodies.ts";
 import { Connections } from "./connections.ts";
+import { consoleRoutes } from "./console/page.ts";
+import { relayCall, wantsRelay } from "./console/relay.ts";
+import { Streams } from "./console/stream.ts";
 import { docsRoutes } from "./docs.ts";
 import { healthRoutes } from "./health.ts";
+import { noInsight, type Insight } from "./insight.ts";
 import { keyRoutes } from "./keys.ts";
 import { kvErrorOf, PROBLEM_TYPE, problemOf, rawProblem } from "./problem.ts";
 import { registerRoutes, unroutable, type Route } from "./routes.ts";
@@ -53,6 +57,8 @@ export interface HttpOptions {
   readonly version: string;
   /** The coordinator in this process: `CoordinatorServer.local`. */
   readonly open: OpenLocal;
+  /** What the console and the metrics show of this process beside. */
+  readonly insight?: Insight;
   /** Told of errors that nobody foresaw. */
   readonly report: (text: string, error: unknown) => void;
   readonly timeouts?: HttpTimeouts;
@@ -74,7 +80,10 @@ const PARAMETER_CHARS_MAX = 256;
 /** @throws the system's error where the port cannot be had (EADDRINUSE, …) */
 export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const timeouts = options.timeouts ?? HTTP_TIMEOUTS;
-  const app = build(options, localBackend(options.open), timeouts);
+  const backend = localBackend(options.open);
+  const insight = options.insight ?? noInsight();
+  const streams = new Streams(backend, insight);
+  const app = build(options, { backend, insight, streams }, timeouts);
   const connections = new Connections(app.server);
   const where = { host: options.host, port: options.port };
   await app.listen(where).catch((error: NodeJS.ErrnoException) => Promise.reject(listenError(error, where)));
@@ -82,12 +91,22 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   return {
     address: formatAddress({ host: address, port }),
     port,
-    close: () => drain(app, connections, timeouts.drainMs),
+    close: () => {
+      streams.close();
+      return drain(app, connections, timeouts.drainMs);
+    },
   };
 }
 
-function build(options: HttpOptions, backend: Backend, timeouts: HttpTimeouts): FastifyInstance {
-  const { valueBytesMax, version } = options;
+/** What routes are made from. */
+interface Parts {
+  readonly backend: Backend;
+  readonly insight: Insight;
+  readonly streams: Streams;
+}
+
+function build(options: HttpOptions, parts: Parts, timeouts: HttpTimeouts): FastifyInstance {
+  const { valueBytesMax } = options;
   const refuse = refusal(options.report);
   const app = fastify({
     bodyLimit: lineBytesMax(valueBytesMax),
@@ -105,15 +124,19 @@ function build(options: HttpOptions, backend: Backend, timeouts: HttpTimeouts): 
     clientErrorHandler: badConnection,
   });
   app.server.maxConnections = CONNECTIONS_MAX;
-  const others = [...keyRoutes(backend, valueBytesMax), batchRoute(backend, valueBytesMax), ...adminRoutes(backend)];
-  const served = [...others, ...healthRoutes(backend)];
-  const routes = [...served, ...docsRoutes(served, version)];
+  const routes = routesOf(options, parts);
   takeJson(app);
   app.setValidatorCompiler(validatorCompiler());
   app.setErrorHandler(refuse);
   app.addHook("onRequest", welcome(routes));
   registerRoutes(app, routes, { valueBytesMax });
   return app;
+}
+
+function routesOf({ valueBytesMax, version }: HttpOptions, { backend, streams }: Parts): Route[] {
+  const keys = [...keyRoutes(backend, valueBytesMax), batchRoute(backend, valueBytesMax)];
+  const served = [...keys, ...adminRoutes(backend), ...healthRoutes(backend)];
+  return [...served, ...docsRoutes(served, version), ...consoleRoutes(streams)];
 }
 
 /** What every request has to pass before its body is read. */
@@ -146,17 +169,22 @@ function requestIds(): (request: IncomingMessage) => string {
 function refusal(
   report: HttpOptions["report"],
 ): (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply {
-  return (thrown, request, reply) => {
+  const refuse = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const error = kvErrorOf(thrown);
     if (error.code === "INTERNAL") report(`request ${request.id}: ${request.method} ${request.url}`, thrown);
     const leaderHttp = error.code === "NOT_LEADER" ? error.details["leaderHttp"] : undefined;
     const safe = request.method === "GET" || request.method === "HEAD";
     const { status, headers, body } = problemOf(error, { safe, requestId: request.id });
     void reply.headers(commonHeaders(request.id));
+    if (typeof leaderHttp === "string" && wantsRelay(request)) {
+      void relayCall(leaderHttp, request, reply).catch((failure: unknown) => refuse(failure, request, reply));
+      return reply;
+    }
     if (typeof leaderHttp === "string")
       return reply.code(307).header("location", `http://${leaderHttp}${request.url}`).send();
     return reply.code(status).headers(headers).type(PROBLEM_TYPE).send(JSON.stringify(body));
   };
+  return refuse;
 }
 
 /** A connection whose request cannot be parsed, or does not come. */

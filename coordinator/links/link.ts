@@ -61,6 +61,8 @@ export class Link {
   changedAt: number;
   /** When anything was last heard on either connection. */
   heardAt: number | undefined;
+  /** Data operations queued for this node since it was first known, for operators. */
+  readonly sent = { reads: 0, writes: 0 };
 
   constructor(address: string, host: LinkHost) {
     this.address = address;
@@ -115,6 +117,8 @@ export class Link {
       listener.settled(missing, failure("NODE_UNREACHABLE", `no connection to ${this.address}`));
       return;
     }
+    if (op.op === "read") this.sent.reads++;
+    else this.sent.writes++;
     (op.op === "read" ? this.#reads : this.#writes).push({ op, listener });
   }
 

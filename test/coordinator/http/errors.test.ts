@@ -69,7 +69,7 @@ describe("C8: an error of the core", () => {
 
 describe("an error of the request", () => {
   test.each([
-    ["GET", "/", 404, "NO_SUCH_PATH"],
+    ["GET", "/console", 404, "NO_SUCH_PATH"],
     ["GET", "/nowhere/else?x=1", 404, "NO_SUCH_PATH"],
     ["PROPFIND", "/nowhere", 404, "NO_SUCH_PATH"],
     ["POST", "/keys/a", 405, "METHOD_NOT_ALLOWED"],

@@ -1,0 +1,24 @@
+// Gauges: what a leader counts that no command shows: operations sent to each node, and what anti-entropy has done. For the console and
+// the metrics of this process; read at the moment of asking, nobody else is asked.
+import type { NodeId } from "../../shared/ids.ts";
+import type { Leader } from "../leader.ts";
+import type { Repaired } from "../repair/anti-entropy.ts";
+
+export interface NodeGauges {
+  readonly id: NodeId;
+  /** Data operations sent to it since it was first known. */
+  readonly reads: number;
+  readonly writes: number;
+}
+
+export interface Gauges {
+  readonly epoch: number;
+  readonly nodes: readonly NodeGauges[];
+  /** In this leadership. */
+  readonly repaired: Repaired;
+}
+
+export function gauges({ epoch, peers, antiEntropy }: Leader): Gauges {
+  const nodes = peers.all().map(({ id, link }) => ({ id, ...link.sent }));
+  return { epoch, nodes, repaired: antiEntropy.totals };
+}
