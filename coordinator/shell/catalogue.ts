@@ -1,5 +1,5 @@
 // The command table, in the order in which help shows it. A further command is one more row here.
-import { ADDNODE, CANCEL, OPS, PLAN, REMOVENODE, REPAIR, SETREPLICA } from "./commands-cluster.ts";
+import { ADDNODE, CANCEL, OPS, PLAN, REMOVENODE, REPAIR, SETREPLICA, STEPDOWN } from "./commands-cluster.ts";
 import { DEL, GET, PUT, SCAN, WHERE } from "./commands-data.ts";
 import { CLEAR, CONSISTENCY, EXIT, HELP, LOGS, SWITCH } from "./commands-shell.ts";
 import { METRICS, NODES, RING, SHOW, STATS, STATUS } from "./commands-view.ts";
@@ -15,6 +15,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   SETREPLICA,
   PLAN,
   REPAIR,
+  STEPDOWN,
   OPS,
   CANCEL,
   SHOW,

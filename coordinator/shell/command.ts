@@ -18,6 +18,7 @@ import type {
   WhereAnswer,
   WriteAnswer,
 } from "../../shared/protocol/client-messages.ts";
+import type { StepdownAnswer } from "../../shared/protocol/coordinator-messages.ts";
 import type { WireValue } from "../../shared/record.ts";
 import type { ExitStatus } from "./failure.ts";
 import type { Style } from "./style.ts";
@@ -102,6 +103,7 @@ export interface Answers {
   readonly ops: OpsAnswer;
   readonly plan: PlanAnswer;
   readonly repair: RepairAnswer;
+  readonly stepdown: StepdownAnswer;
   readonly cancel: { readonly id: number; readonly status: "ok" };
 }
 

@@ -122,6 +122,21 @@ function repairLines({ slotsCompared, slotsDifferent, keysMended, slotsLeft }: R
   ];
 }
 
+export const STEPDOWN: CommandSpec = {
+  name: "stepdown",
+  group: "cluster",
+  args: [],
+  help: "hand the leadership to a standby, now",
+  details: ["For planned work on the leader's machine.", "Operations wait for a moment, none fails."],
+  examples: ["stepdown"],
+  writes: true,
+  lookWith: () => "status",
+  run: async (context) => {
+    const answer = await context.call<"stepdown">({ op: "stepdown" });
+    return { lines: [`The leader is now ${safeText(answer.leader)}.`], json: withoutId(answer) };
+  },
+};
+
 export const OPS: CommandSpec = {
   name: "ops",
   group: "cluster",

@@ -12,7 +12,7 @@ const loads: Load[] = [];
 
 /** Clients of a cluster, as many as its machine bears; closed by `closeEverything`. */
 export async function loadOn(cluster: ClusterProcess, options: Partial<LoadOptions> = {}): Promise<Load> {
-  const load = await Load.start({ addresses: [cluster.address], seed: SEED, ...options });
+  const load = await Load.start({ addresses: cluster.addresses, seed: SEED, ...options });
   loads.push(load);
   return load;
 }
@@ -57,7 +57,7 @@ async function inPages(
   count: number,
   each: (kv: KvClient, index: number) => Promise<void>,
 ): Promise<void> {
-  const kv = await connect(cluster.address, { timeoutMs: 10_000 });
+  const kv = await connect(cluster.addresses, { timeoutMs: 10_000 });
   for (let from = 0; from < count; from += FILL_AT_A_TIME) {
     const size = Math.min(FILL_AT_A_TIME, count - from);
     await Promise.all(Array.from({ length: size }, (_, offset) => each(kv, from + offset)));

@@ -1,6 +1,7 @@
-// A cluster of real processes in a temporary directory: storage nodes and one `runtime serve`, each on a port that stays
-// its own, so that any of them can be killed and started again. Ports lie below the range from which the system takes
-// those of outgoing connections: a dead node's port must not be taken before the node is back.
+// A cluster of real processes in a temporary directory: storage nodes and one or more `runtime serve`, each on a port that
+// stays its own, so that any of them can be killed and started again. Ports lie below the range from which the system takes
+// those of outgoing connections: a dead node's port must not be taken before the node is back. Coordinators are found by
+// their names, `first`, `second`, …; whoever leads is asked, and `leader` says who that is.
 //
 // Decides nothing about load or verdicts: see load.ts.
 import { once } from "node:events";
@@ -13,14 +14,19 @@ import type { AnswerTo } from "../../shared/client/answers.ts";
 import { openSession, type Session } from "../../shared/client/session.ts";
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
+import type { CoordinatorRole } from "../../shared/protocol/client-messages.ts";
 import { buildProgram, type Ended, killProcess, type NodeProcess, startProgram } from "./node-process.ts";
 
 const PORT_MIN = 20_000;
 const PORT_MAX = 32_000;
 const POLL_MS = 20;
 const NODE_IDS = ["A", "B", "C", "D", "E", "F", "G"];
+const COORDINATORS = ["first", "second", "third"];
+const FIRST = "first";
 const WAIT_MS_MAX = 20_000;
 const CALL_TIMEOUT_MS = 10_000;
+/** A coordinator that does not say hello in this time stands still. */
+const HELLO_TIMEOUT_MS = 500;
 
 type Request = Parameters<Session["call"]>[0];
 
@@ -29,6 +35,10 @@ export interface ClusterOptions {
   readonly nodes?: number;
   /** Copies wanted; as the program's default where absent. */
   readonly rf?: number;
+  /** Coordinators to start: one leads, the others stand by. Default 1. */
+  readonly coordinators?: number;
+  /** Whether all coordinators run from one cluster file; otherwise each has its own, and joins. */
+  readonly oneClusterFile?: boolean;
 }
 
 interface Member {
@@ -47,27 +57,61 @@ export class ClusterProcess {
   /** Holds the data of all processes; removed by `close`. */
   readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-cluster-"));
   readonly #nodes = new Map<string, Member>();
-  #coordinator: Member | undefined;
+  readonly #coordinators = new Map<string, Member>();
+  readonly #oneClusterFile: boolean;
+
+  private constructor(oneClusterFile: boolean) {
+    this.#oneClusterFile = oneClusterFile;
+  }
 
   /** Starts the processes and adds the nodes. Closed by `closeClusters`. */
   static async start(options: ClusterOptions = {}): Promise<ClusterProcess> {
     buildProgram();
-    const cluster = new ClusterProcess();
+    const cluster = new ClusterProcess(options.oneClusterFile === true);
     open.add(cluster);
     const ids = NODE_IDS.slice(0, options.nodes ?? 3);
     await Promise.all([cluster.startCoordinator(), ...ids.map((id) => cluster.startNode(id))]);
     for (const id of ids) await cluster.addNode(id);
     if (options.rf !== undefined) await cluster.call({ op: "setreplica", rf: options.rf });
+    for (const name of COORDINATORS.slice(1, options.coordinators ?? 1)) await cluster.startCoordinator(name);
+    await cluster.standbys((options.coordinators ?? 1) - 1);
     return cluster;
   }
 
-  /** Address of the coordinator. */
+  /** Address of the first coordinator. */
   get address(): string {
-    return `127.0.0.1:${this.#coordinatorMember.port}`;
+    return this.addressOfCoordinator(FIRST);
   }
 
+  /** Addresses of all coordinators. */
+  get addresses(): string[] {
+    return this.coordinatorNames.map((name) => this.addressOfCoordinator(name));
+  }
+
+  /** The first coordinator. */
   get coordinator(): NodeProcess {
-    return this.#coordinatorMember.process;
+    return this.coordinatorOf(FIRST);
+  }
+
+  get coordinatorNames(): string[] {
+    return [...this.#coordinators.keys()];
+  }
+
+  coordinatorOf(name: string): NodeProcess {
+    return this.#coordinator(name).process;
+  }
+
+  addressOfCoordinator(name: string): string {
+    return `127.0.0.1:${this.#coordinator(name).port}`;
+  }
+
+  clusterFileOf(name: string): string {
+    return path.join(this.folder, this.#clusterFile(name));
+  }
+
+  /** Takes the cluster file of a coordinator that is not running away, and its voter record. */
+  forgetCluster(name: string): void {
+    for (const suffix of ["", ".voter"]) fs.rmSync(`${this.clusterFileOf(name)}${suffix}`, { force: true });
   }
 
   get nodeIds(): string[] {
@@ -97,12 +141,13 @@ export class ClusterProcess {
     await process.ready;
   }
 
-  /** Starts the coordinator, also after it was killed. */
-  async startCoordinator(): Promise<void> {
-    const port = this.#coordinator?.port ?? (await freePort());
-    const args = ["serve", "--no-http", "--port", String(port), "--cluster-file", "cluster.json"];
+  /** Starts a coordinator, also one that was killed: same port, same cluster file. All but the first join any node. */
+  async startCoordinator(name = FIRST, join: readonly string[] = this.#joinedBy(name)): Promise<void> {
+    const port = this.#coordinators.get(name)?.port ?? (await freePort());
+    const where = join.flatMap((address) => ["--join", address]);
+    const args = ["serve", "--no-http", "--port", String(port), "--cluster-file", this.#clusterFile(name), ...where];
     const process = startProgram("runtime", args, this.folder);
-    this.#coordinator = { port, process };
+    this.#coordinators.set(name, { port, process });
     await process.ready;
   }
 
@@ -118,24 +163,61 @@ export class ClusterProcess {
     return await killProcess(this.node(id), signal);
   }
 
-  async killCoordinator(signal: NodeJS.Signals = "SIGKILL"): Promise<Ended> {
-    return await killProcess(this.coordinator, signal);
+  async killCoordinator(name = FIRST, signal: NodeJS.Signals = "SIGKILL"): Promise<Ended> {
+    return await killProcess(this.coordinatorOf(name), signal);
+  }
+
+  /** The name of the coordinator that says that it leads; of two that do, the one of the higher epoch. */
+  async leader(): Promise<string> {
+    return await until("a leader", () => this.#leaderNow());
+  }
+
+  async #leaderNow(): Promise<string | undefined> {
+    const told = await Promise.all(this.coordinatorNames.map((name) => this.#saysOfItself(name)));
+    const leading = told.filter(({ role }) => role === "leader").sort((a, b) => b.epoch - a.epoch);
+    return leading[0]?.name;
+  }
+
+  /** What a coordinator takes itself for; `silent` where it does not answer. */
+  async roleOf(name: string): Promise<CoordinatorRole | "silent"> {
+    return (await this.#saysOfItself(name)).role;
+  }
+
+  async #saysOfItself(name: string): Promise<{ name: string; role: CoordinatorRole | "silent"; epoch: number }> {
+    const address = this.addressOfCoordinator(name);
+    const session = await openSession(address, { timeoutMs: HELLO_TIMEOUT_MS }).catch(notYet);
+    if (session === undefined) return { name, role: "silent", epoch: 0 };
+    const { role, epoch } = session.hello;
+    await session.close();
+    return { name, role, epoch };
+  }
+
+  /** Waits until so many standbys follow the leader. */
+  async standbys(count: number): Promise<void> {
+    if (count === 0) return;
+    await until(`${count} standbys`, async () => {
+      const { standbys } = await this.call({ op: "status" });
+      return standbys.length === count ? true : undefined;
+    });
   }
 
   /** All processes at once, as when the power goes. */
   async killAll(): Promise<void> {
-    const processes = [this.coordinator, ...[...this.#nodes.values()].map(({ process }) => process)];
+    const processes = [...this.#coordinators.values(), ...this.#nodes.values()].map(({ process }) => process);
     for (const { child } of processes) child.kill("SIGKILL");
     await Promise.all(processes.map(({ ended }) => ended));
   }
 
   /** All processes that `killAll` ended. */
   async startAll(): Promise<void> {
-    await Promise.all([this.startCoordinator(), ...this.nodeIds.map((id) => this.startNode(id))]);
+    await Promise.all([
+      ...this.coordinatorNames.map((name) => this.startCoordinator(name)),
+      ...this.nodeIds.map((id) => this.startNode(id)),
+    ]);
   }
 
   /**
-   * Asks the coordinator, once it leads. @throws KvError as it answered
+   * Asks the coordinator that leads, once one does. @throws KvError as it answered
    * @param onProgress Takes the lines of a topology operation before its last.
    */
   async call<Message extends Request>(
@@ -143,7 +225,9 @@ export class ClusterProcess {
     onProgress?: (progress: AnswerTo<Message["op"]>) => void,
   ): Promise<AnswerTo<Message["op"]>> {
     return await until(`an answer to ${message.op}`, async () => {
-      const session = await openSession(this.address, { timeoutMs: CALL_TIMEOUT_MS }).catch(notYet);
+      const name = this.#coordinators.size === 1 ? FIRST : ((await this.#leaderNow()) ?? FIRST);
+      const address = this.addressOfCoordinator(name);
+      const session = await openSession(address, { timeoutMs: CALL_TIMEOUT_MS }).catch(notYet);
       if (session === undefined) return undefined;
       try {
         return await session.call(message, onProgress);
@@ -167,14 +251,23 @@ export class ClusterProcess {
   /** Ends everything, whatever state it is in. */
   async close(): Promise<void> {
     open.delete(this);
-    const processes = [...this.#nodes.values(), ...(this.#coordinator ? [this.#coordinator] : [])];
+    const processes = [...this.#nodes.values(), ...this.#coordinators.values()];
     await Promise.all(processes.map(({ process }) => killProcess(process)));
     fs.rmSync(this.folder, { recursive: true, force: true });
   }
 
-  get #coordinatorMember(): Member {
-    if (this.#coordinator === undefined) throw new Error("the coordinator was not started");
-    return this.#coordinator;
+  #joinedBy(name: string): string[] {
+    return name === FIRST ? [] : this.nodeIds.map((id) => this.addressOf(id));
+  }
+
+  #clusterFile(name: string): string {
+    return name === FIRST || this.#oneClusterFile ? "cluster.json" : `cluster-${name}.json`;
+  }
+
+  #coordinator(name: string): Member {
+    const member = this.#coordinators.get(name);
+    if (member === undefined) throw new Error(`no coordinator ${name} was started`);
+    return member;
   }
 
   #member(id: string): Member {
@@ -198,7 +291,7 @@ export async function until<T>(what: string, probe: () => Promise<T | undefined>
 /** No leader yet is a reason to ask again; anything else is an answer. */
 function notYet(error: unknown): undefined {
   const code = error instanceof KvError ? error.code : undefined;
-  if (code === "NO_LEADER" || code === "NODE_UNREACHABLE") return undefined;
+  if (code === "NO_LEADER" || code === "NOT_LEADER" || code === "NODE_UNREACHABLE") return undefined;
   throw error;
 }
 

@@ -173,8 +173,9 @@ export class FakeCluster {
       case "join":
       case "nodes":
       case "ping":
-      case "stepdown":
         return ok;
+      case "stepdown":
+        return { ...ok, leader: "127.0.0.1:7402" };
     }
   }
 
