@@ -260,14 +260,4 @@ describe("600 nodes", () => {
     const removed = placeSound(added.table, membersNamed(600).slice(1), 3);
     expect([added.moved, removed.moved]).toEqual([added.least, removed.least]);
   });
-
-  test("are placed in under a second (the best of three: the machine may be busy)", () => {
-    const members = membersNamed(600);
-    const runs = [1, 2, 3].map((seed) => {
-      const begun = performance.now();
-      place({ old: [], members, copies: 3, seed });
-      return performance.now() - begun;
-    });
-    expect(Math.min(...runs)).toBeLessThan(1_000);
-  });
 });
