@@ -22,6 +22,7 @@ import { docsRoutes } from "./docs.ts";
 import { healthRoutes } from "./health.ts";
 import { noInsight, type Insight } from "./insight.ts";
 import { keyRoutes } from "./keys.ts";
+import { metricsRoute } from "./prometheus.ts";
 import { kvErrorOf, PROBLEM_TYPE, problemOf, rawProblem } from "./problem.ts";
 import { registerRoutes, unroutable, type Route } from "./routes.ts";
 import { validatorCompiler } from "./validators.ts";
@@ -133,9 +134,10 @@ function build(options: HttpOptions, parts: Parts, timeouts: HttpTimeouts): Fast
   return app;
 }
 
-function routesOf({ valueBytesMax, version }: HttpOptions, { backend, streams }: Parts): Route[] {
+function routesOf({ valueBytesMax, version }: HttpOptions, { backend, insight, streams }: Parts): Route[] {
   const keys = [...keyRoutes(backend, valueBytesMax), batchRoute(backend, valueBytesMax)];
-  const served = [...keys, ...adminRoutes(backend), ...healthRoutes(backend)];
+  const operators = [...adminRoutes(backend), ...healthRoutes(backend), metricsRoute(backend, insight, version)];
+  const served = [...keys, ...operators];
   return [...served, ...docsRoutes(served, version), ...consoleRoutes(streams)];
 }
 

@@ -53,6 +53,7 @@ test("the document has the calls that users were promised", () => {
       "PUT /admin/replicas",
       "POST /admin/plan",
       "GET /livez",
+      "GET /metrics",
       "GET /readyz",
       "GET /openapi.json",
       "GET /docs",

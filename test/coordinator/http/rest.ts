@@ -8,6 +8,8 @@ import { expect } from "vitest";
 import { CoordinatorServer } from "../../../coordinator/server.ts";
 import { HTTP_TIMEOUTS, startHttp, type HttpOptions, type HttpServer } from "../../../coordinator/http/http-server.ts";
 import type { OpenLocal } from "../../../coordinator/http/backend.ts";
+import { EventLog } from "../../../coordinator/http/events.ts";
+import { noInsight } from "../../../coordinator/http/insight.ts";
 import { VALUE_BYTES_MAX_DEFAULT } from "../../../shared/limits.ts";
 import { buildProgram, killProcess, startNode, type NodeProcess } from "../../support/node-process.ts";
 import { Contract } from "./contract.ts";
@@ -134,6 +136,7 @@ export async function closeAll(): Promise<void> {
 export class RestCluster {
   readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), "holdfast-rest-"));
   readonly reports: string[] = [];
+  readonly events = new EventLog();
   readonly coordinator: CoordinatorServer;
   readonly nodes: NodeProcess[] = [];
   #api: Api | undefined;
@@ -156,8 +159,8 @@ export class RestCluster {
       clusterFile: path.join(this.folder, "cluster.json"),
       join: [],
       valueBytesMax: VALUE_BYTES_MAX_DEFAULT,
-      role: () => {},
-      notice: () => {},
+      role: (news) => this.events.role(news, this.coordinator.address),
+      notice: (about, text) => this.events.notice(about, text),
       failed: (error) => {
         throw error;
       },
@@ -205,7 +208,9 @@ export class RestCluster {
   async #open(options: Partial<HttpOptions>): Promise<void> {
     await this.coordinator.start();
     const report = (text: string, error: unknown): void => void this.reports.push(`${text}: ${String(error)}`);
-    this.#api = await serveScript((answered) => this.coordinator.local(answered), { report, ...options });
+    const { coordinator, events } = this;
+    const insight = { ...noInsight(), series: () => coordinator.series(), gauges: () => coordinator.gauges(), events };
+    this.#api = await serveScript((answered) => coordinator.local(answered), { report, insight, ...options });
   }
 
   async #close(): Promise<void> {
