@@ -21,7 +21,7 @@ function at(world: World, address: string, key: string): string {
   const slot = slotOf(key, world.coordinator?.state?.seed ?? 0);
   const record = world.nodes.get(address)?.disk.register(slot, key);
   if (!record) return "nothing";
-  return record.value === null ? "tombstone" : String(record.value);
+  return typeof record.value === "string" ? record.value : "tombstone";
 }
 
 function everywhere(world: World, key: string): string[] {
