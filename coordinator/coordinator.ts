@@ -8,7 +8,7 @@ import { errorAnswer, KvError } from "../shared/errors.ts";
 import type { ClusterId, OwnerId } from "../shared/ids.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import { parseCoordinatorRequest } from "../shared/protocol/parse-client-request.ts";
-import { COLLECT_AFTER_MS } from "../shared/limits.ts";
+import { AWAY_AFTER_MS, COLLECT_AFTER_MS, REPLACE_AFTER_MS } from "../shared/limits.ts";
 import { run, type Script } from "../shared/script.ts";
 import { Timers } from "../shared/timers.ts";
 import type { Won } from "./election/campaign.ts";
@@ -81,6 +81,12 @@ export interface CoordinatorOptions {
   /** What the leader does by itself, and when; the defaults where left out. */
   readonly upkeep?: Partial<Upkeep>;
 }
+
+const UPKEEP: Upkeep = {
+  collectAfterMs: COLLECT_AFTER_MS,
+  awayAfterMs: AWAY_AFTER_MS,
+  replaceAfterMs: REPLACE_AFTER_MS,
+};
 
 export class Coordinator {
   readonly #options: CoordinatorOptions;
@@ -307,7 +313,7 @@ export class Coordinator {
         links: this.#links,
         voters: this.#voters,
         without: without ?? new Set(),
-        upkeep: { collectAfterMs: COLLECT_AFTER_MS, ...upkeep },
+        upkeep: { ...UPKEEP, ...upkeep },
         http: () => http?.(),
         remembered: this.#remembered,
         successor: (successor) => (this.#successor = successor),

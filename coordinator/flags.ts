@@ -3,7 +3,7 @@
 import path from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { formatAddress, parseAddress } from "../shared/io/address.ts";
-import { NODES_MAX, VALUE_BYTES_MAX_CEILING, VALUE_BYTES_MAX_DEFAULT } from "../shared/limits.ts";
+import { NODES_MAX, REPLACE_AFTER_MS, VALUE_BYTES_MAX_CEILING, VALUE_BYTES_MAX_DEFAULT } from "../shared/limits.ts";
 
 export const DEFAULT_PORT = 7401;
 export const DEFAULT_HTTP_PORT = 8001;
@@ -11,6 +11,9 @@ const DEFAULT_CLUSTER_FILE = path.join("data", "cluster.json");
 /** Where `runtime up` keeps everything. */
 export const UP_DIRECTORY = path.join("data", "up");
 export const UP_CLUSTER_FILE = path.join(UP_DIRECTORY, "cluster.json");
+
+/** A year. */
+const REPLACE_AFTER_SECONDS_MAX = 366 * 86_400;
 
 export interface Flags {
   /** Given, or undefined: the default one, or the next that is free. */
@@ -23,6 +26,8 @@ export interface Flags {
   readonly clusterFileGiven: boolean;
   readonly join: readonly string[];
   readonly valueBytesMax: number;
+  /** A node that is down for so long gives its slots to others; 0: never. */
+  readonly replaceAfterMs: number;
   /** `host:port` of coordinators or nodes to talk to. */
   readonly connect: readonly string[] | undefined;
   /** `up`: how many storage nodes. */
@@ -50,6 +55,7 @@ export function parseInvocation(argv: readonly string[]): Invocation {
     clusterFileGiven: given.clusterFile !== undefined,
     join: given.join ?? [],
     valueBytesMax: given.maxValue,
+    replaceAfterMs: given.replaceAfter * 1_000,
     connect: given.connect,
     nodes: given.nodes,
     detach: given.detach === true,
@@ -66,6 +72,7 @@ interface Given {
   readonly clusterFile?: string;
   readonly join?: readonly string[];
   readonly maxValue: number;
+  readonly replaceAfter: number;
   readonly connect?: readonly string[];
   readonly nodes?: number;
   readonly detach?: boolean;
@@ -105,6 +112,12 @@ function buildProgram(): Command {
     .option("--cluster-file <file>", `where the cluster is remembered (default: ${DEFAULT_CLUSTER_FILE})`)
     .option("--join <host:port>", "look for the cluster at this node or coordinator (repeatable)", addAddress)
     .option("--max-value <bytes>", "largest value taken", valueBytesOf, VALUE_BYTES_MAX_DEFAULT)
+    .option(
+      "--replace-after <seconds>",
+      "a node down for so long gives its slots to others; 0: never",
+      secondsOf,
+      REPLACE_AFTER_MS / 1_000,
+    )
     .option("--connect <host:port,…>", "coordinators or nodes to talk to", addressesOf)
     .option("--nodes <count>", "up: storage nodes to start (default: those there are, or 3)", nodesOf)
     .option("--detach", "up: leave it running in the background")
@@ -121,6 +134,10 @@ function portOf(text: string): number {
 
 function nodesOf(text: string): number {
   return integer(text, 1, NODES_MAX);
+}
+
+function secondsOf(text: string): number {
+  return integer(text, 0, REPLACE_AFTER_SECONDS_MAX);
 }
 
 function valueBytesOf(text: string): number {

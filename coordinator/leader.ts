@@ -22,6 +22,7 @@ import type { Links } from "./links/links.ts";
 import type { SlotLoad } from "./rebalance/batch.ts";
 import type { RebalanceContext } from "./rebalance/context.ts";
 import { Topology } from "./rebalance/topology.ts";
+import { Absence } from "./repair/absence.ts";
 import { AntiEntropy } from "./repair/anti-entropy.ts";
 import { Behind } from "./repair/behind.ts";
 import type { Remembered } from "./sequencer/remembered.ts";
@@ -69,6 +70,10 @@ export interface LeaderHost {
 export interface Upkeep {
   /** Age from which on tombstones are collected (N9). */
   readonly collectAfterMs: number;
+  /** Down for so long, slots that cannot write without a node do without it (M2). */
+  readonly awayAfterMs: number;
+  /** `--replace-after`: down for so long, a node's slots go to others; 0: never. */
+  readonly replaceAfterMs: number;
 }
 
 /** What became of this coordinator. The first one is told when that is decided. */
@@ -100,6 +105,7 @@ export class Leader {
   readonly standbys: Standbys;
   readonly behind: Behind;
   readonly antiEntropy: AntiEntropy;
+  readonly #absence: Absence;
   readonly #failureDetector: FailureDetector;
   readonly #host: LeaderHost;
   #seq = 0;
@@ -164,6 +170,15 @@ export class Leader {
     });
     const moving = (slot: number): boolean => this.topology.moving(slot);
     this.antiEntropy = new AntiEntropy({ ...rebalancing, behind: this.behind, moving }, host.upkeep.collectAfterMs);
+    const { peers, topology } = this;
+    this.#absence = new Absence({
+      timers: host.timers,
+      active,
+      state: () => this.state,
+      peers,
+      topology,
+      ...host.upkeep,
+    });
   }
 
   get state(): ClusterState {
@@ -179,6 +194,7 @@ export class Leader {
     run(this.heartbeats.run());
     run(this.#failureDetector.run());
     run(this.antiEntropy.run());
+    run(this.#absence.run());
     run(this.topology.tendVoters());
     this.topology.resume();
   }

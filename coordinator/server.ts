@@ -28,6 +28,8 @@ export interface ServerOptions {
   readonly clusterFile: string;
   readonly join: readonly string[];
   readonly valueBytesMax: number;
+  /** A node that is down for so long gives its slots to others; 0: never; the default where left out. */
+  readonly replaceAfterMs?: number;
   readonly role: (news: RoleNews) => void;
   readonly notice: (about: NoticeSubject, text: string) => void;
   /** A file could not be written without which this coordinator must not go on. Must end the process. */
@@ -85,7 +87,7 @@ export class CoordinatorServer {
 
   /** Listens and begins. Rejects when the port is taken or a file cannot be read. */
   async start(): Promise<void> {
-    const { host, port, clusterFile, join, valueBytesMax } = this.#options;
+    const { host, port, clusterFile, join, valueBytesMax, replaceAfterMs } = this.#options;
     const connection = {
       lineBytesMax: lineBytesMax(valueBytesMax),
       requireObjectFirst: true,
@@ -113,6 +115,7 @@ export class CoordinatorServer {
         http: () => this.httpAddress,
         uuid: randomUUID,
         random: Math.random,
+        ...(replaceAfterMs !== undefined && { upkeep: { replaceAfterMs } }),
       },
       monotonicMs(),
     );

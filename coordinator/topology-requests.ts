@@ -3,6 +3,7 @@
 import { KvError } from "../shared/errors.ts";
 import type {
   JoinRequest,
+  OperationChange,
   OperationStatus,
   TopologyChange,
   TopologyRequest,
@@ -112,7 +113,7 @@ export class TopologyRequests {
   }
 }
 
-function sameNode(change: TopologyChange, { node, address }: AddNode): boolean {
+function sameNode(change: OperationChange, { node, address }: AddNode): boolean {
   return change.op === "addnode" && change.node === node && change.address === address;
 }
 

@@ -5,7 +5,7 @@ import { assert } from "./assert.ts";
 import { KvError } from "./errors.ts";
 import type { ClusterId, Incarnation, NodeId, OwnerId } from "./ids.ts";
 import { NODES_MAX, REPLICAS_MAX, SLOTS, VOTERS_MAX } from "./limits.ts";
-import type { TopologyChange } from "./protocol/client-messages.ts";
+import type { OperationChange } from "./protocol/client-messages.ts";
 import { majority } from "./quorum.ts";
 import type { Stamp } from "./version.ts";
 
@@ -14,8 +14,11 @@ export interface Member {
   readonly incarnation: Incarnation;
   readonly address: string;
   readonly weight: number;
-  /** `joining` until its slots are there; `draining` while they leave. */
-  readonly state: "joining" | "up" | "draining";
+  /**
+   * `joining` until its slots are there; `draining` while they leave. `away`: it does not answer, and slots that cannot write without it
+   * do without it. `replaced`: it has not answered for long, and others take its slots.
+   */
+  readonly state: "joining" | "up" | "draining" | "away" | "replaced";
 }
 
 /** A seat among the voters: a member, or a coordinator that keeps a record beside its cluster file (V5). */
@@ -35,7 +38,7 @@ export interface Placement {
 
 export interface TopologyOperation {
   readonly id: string;
-  readonly change: TopologyChange;
+  readonly change: OperationChange;
   /** Whether its first change of the state (a member joins, drains, another number of copies) was made. */
   readonly begun: boolean;
   /** Slots to move, as planned when it began. */

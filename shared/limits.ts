@@ -88,6 +88,11 @@ export const PAGE_BYTES = 192 * 1024;
 /** N9: tombstones younger than this stay: longer than any client retries (C8). */
 export const COLLECT_AFTER_MS = 600_000;
 
+/** Down for so long, a node is done without where slots cannot be written otherwise: ten seconds after its death, with detection. */
+export const AWAY_AFTER_MS = 6_000;
+/** `--replace-after`: down for so long, a node's slots go to others. */
+export const REPLACE_AFTER_MS = 600_000;
+
 /** N10: a write unsettled for this much of the process's own running time stops the process. */
 export const WRITE_STUCK_MS = 10_000;
 

@@ -81,7 +81,10 @@ export class Peer {
   state(now: number): NodeState {
     const lost = this.up ? this.#silentMs(now) > DOWN_MS : !this.hopeful(now) && now - this.#excusedAt > DOWN_MS;
     if (lost) return now - this.reachedByOthersAt < DOWN_MS ? "suspect" : "down";
-    return this.suspicious(now) ? "suspect" : this.member.state;
+    if (this.suspicious(now)) return "suspect";
+    const { state } = this.member;
+    // It is there again, and its slots are about to be given back.
+    return state === "away" || state === "replaced" ? "joining" : state;
   }
 }
 

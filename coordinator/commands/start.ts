@@ -19,7 +19,7 @@ const DECISION_BEFORE_HTTP_MS = 1_000;
 const JOIN_TIMEOUT_MS = 2_000;
 
 export interface StartOptions {
-  readonly flags: Pick<Flags, "port" | "http" | "host" | "clusterFile" | "join" | "valueBytesMax">;
+  readonly flags: Pick<Flags, "port" | "http" | "host" | "clusterFile" | "join" | "valueBytesMax" | "replaceAfterMs">;
   readonly log: Logger;
   /** Changes of leader and nodes, after the first decision. */
   readonly tell: (line: string) => void;

@@ -44,7 +44,7 @@ const NODE_STATUS = open({
 const OPERATION = open(
   {
     operation: { ...TEXT, description: "its id" },
-    kind: { type: "string", enum: ["addnode", "removenode", "setreplica"] },
+    kind: { type: "string", enum: ["addnode", "removenode", "setreplica", "replace"] },
     command: TEXT,
     phase: { type: "string", enum: ["queued", "moving", "waiting", "cancelling", "done", "failed", "cancelled"] },
     slotsMoved: COUNT,

@@ -3,23 +3,19 @@
 import { memberOf, type ClusterState } from "../../shared/cluster-state.ts";
 import { KvError } from "../../shared/errors.ts";
 import { NODES_MAX, TOPOLOGY_OPERATIONS_MAX } from "../../shared/limits.ts";
-import type { TopologyChange } from "../../shared/protocol/client-messages.ts";
-import { place } from "../ring/placement.ts";
+import type { OperationChange, TopologyChange } from "../../shared/protocol/client-messages.ts";
 import { planMoves } from "../ring/plan.ts";
 import type { Move } from "./context.ts";
+import { goalOf } from "./goal.ts";
 
 /** The moves that lead from the placements in the state to those it should have. */
 export function movesOf(state: ClusterState): Move[] {
   const old = state.slots.map(({ members }) => members);
-  const members = state.members
-    .filter((member) => member.state !== "draining")
-    .map(({ id, weight }) => ({ id, weight }));
-  const goal = place({ old, members, copies: state.rf, seed: state.seed });
-  return planMoves(old, goal).map(({ slot, newMembers }) => ({ slot, members: newMembers }));
+  return planMoves(old, goalOf(state)).map(({ slot, newMembers }) => ({ slot, members: newMembers }));
 }
 
 /** The state as it would be with the change begun. */
-export function imagined(state: ClusterState, change: TopologyChange): ClusterState {
+export function imagined(state: ClusterState, change: OperationChange): ClusterState {
   const joined =
     change.op === "addnode" && !memberOf(state, change.node)
       ? {
@@ -39,7 +35,7 @@ export function imagined(state: ClusterState, change: TopologyChange): ClusterSt
   return begin(joined, "", change);
 }
 
-export function begin(state: ClusterState, id: string, change: TopologyChange): ClusterState {
+export function begin(state: ClusterState, id: string, change: OperationChange): ClusterState {
   const operations = state.operations.map((operation) =>
     operation.id === id ? { ...operation, begun: true, previousRf: state.rf } : operation,
   );
@@ -50,19 +46,24 @@ export function begin(state: ClusterState, id: string, change: TopologyChange): 
     );
     return { ...state, members, operations };
   }
-  const members = state.members.map((member) =>
-    member.id === change.node ? { ...member, state: "draining" as const } : member,
-  );
+  const becomes: ClusterState["members"][number]["state"] = change.op === "replace" ? change.as : "draining";
+  const members = state.members.map((member) => (member.id === change.node ? { ...member, state: becomes } : member));
   return { ...state, members, operations };
 }
 
-export function finished(state: ClusterState, change: TopologyChange): ClusterState {
+export function finished(state: ClusterState, change: OperationChange): ClusterState {
   if (change.op === "removenode") {
     const members = state.members.filter(({ id }) => id !== change.node);
     return { ...state, members };
   }
-  const members = state.members.map((member) => ({ ...member, state: "up" as const }));
-  return { ...state, members };
+  return { ...state, members: settledMembers(state) };
+}
+
+/** Nobody joins or leaves any more; who is away still is. */
+export function settledMembers({ members }: ClusterState): ClusterState["members"] {
+  return members.map((member) =>
+    member.state === "joining" || member.state === "draining" ? { ...member, state: "up" } : member,
+  );
 }
 
 export function withoutOperation(state: ClusterState, id: string): ClusterState {
@@ -70,7 +71,7 @@ export function withoutOperation(state: ClusterState, id: string): ClusterState 
 }
 
 /** Why a change is refused in this state; undefined when it is in order. */
-export function checkChange(state: ClusterState, change: TopologyChange): KvError | undefined {
+export function checkChange(state: ClusterState, change: OperationChange): KvError | undefined {
   if (state.operations.length > TOPOLOGY_OPERATIONS_MAX) {
     return new KvError(
       "TOO_MANY_OPERATIONS",
@@ -85,6 +86,8 @@ export function checkChange(state: ClusterState, change: TopologyChange): KvErro
       if (state.members.length > 1) return undefined;
       return new KvError("LAST_COPY", `${change.node} is the only node: add another one first, its data would be lost`);
     }
+    case "replace":
+      return memberOf(state, change.node) ? undefined : noSuchNode(state, change.node);
     case "setreplica":
       return undefined;
   }

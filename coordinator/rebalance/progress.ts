@@ -1,7 +1,7 @@
 // Progress of one topology operation: what moved, what is left, how long operations on a slot were held. Kept by the leader that runs
 // the operation; a new leader starts counting again.
 import type { TopologyOperation } from "../../shared/cluster-state.ts";
-import type { OperationPhase, OperationStatus, TopologyChange } from "../../shared/protocol/client-messages.ts";
+import type { OperationChange, OperationPhase, OperationStatus } from "../../shared/protocol/client-messages.ts";
 
 export class Progress {
   phase: OperationPhase = "queued";
@@ -70,12 +70,14 @@ function round(ms: number): number {
 }
 
 /** The change as it would be typed. */
-export function commandOf(change: TopologyChange): string {
+export function commandOf(change: OperationChange): string {
   switch (change.op) {
     case "addnode":
       return `addnode ${change.node} ${change.address}${change.weight === undefined ? "" : ` --weight ${change.weight}`}`;
     case "removenode":
       return `removenode ${change.node}${change.force === true ? " --force" : ""}`;
+    case "replace":
+      return { away: "do without", replaced: "replace", up: "take back" }[change.as] + ` ${change.node}`;
     case "setreplica":
       return `setreplica ${change.rf}`;
   }

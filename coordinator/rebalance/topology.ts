@@ -4,10 +4,19 @@
 import { memberOf, type ClusterState, type TopologyOperation } from "../../shared/cluster-state.ts";
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
-import type { OperationStatus, TopologyChange } from "../../shared/protocol/client-messages.ts";
+import type { OperationChange, OperationStatus, TopologyChange } from "../../shared/protocol/client-messages.ts";
 import { run, sleep, wait, type Script } from "../../shared/script.ts";
 import { nextBatch, type SlotLoad } from "./batch.ts";
-import { begin, checkChange, finished, imagined, movesOf, underReplicated, withoutOperation } from "./change.ts";
+import {
+  begin,
+  checkChange,
+  finished,
+  imagined,
+  movesOf,
+  settledMembers,
+  underReplicated,
+  withoutOperation,
+} from "./change.ts";
 import type { Move, RebalanceContext } from "./context.ts";
 import { commandOf, Progress } from "./progress.ts";
 import { abandon, reseat } from "./reseat.ts";
@@ -69,14 +78,14 @@ export class Topology {
    * Puts an operation into the state and runs it when its turn comes.
    * @returns its id
    */
-  *request(change: TopologyChange, watcher: Watcher): Script<string | KvError> {
+  *request(change: OperationChange, watcher: Watcher): Script<string | KvError> {
     const refusal = checkChange(this.#context.state(), change);
     if (refusal) return refusal;
     let id = "";
     const proposed = yield* this.#context.propose((state) => {
       id = String(state.nextOperation);
       const operation: TopologyOperation = { id, change, begun: false, slotsTotal: 0 };
-      return { ...state, nextOperation: state.nextOperation + 1, operations: [...state.operations, operation] };
+      return { ...state, nextOperation: state.nextOperation + 1, operations: queued(state.operations, operation) };
     });
     if (!proposed)
       return new KvError(
@@ -235,7 +244,7 @@ export class Topology {
   }
 
   /** `removenode --force`: slots whose only copies are on the dead node start empty. */
-  #split(change: TopologyChange, batch: readonly Move[]): { lost: readonly Move[]; rest: readonly Move[] } {
+  #split(change: OperationChange, batch: readonly Move[]): { lost: readonly Move[]; rest: readonly Move[] } {
     if (change.op !== "removenode" || change.force !== true) return { lost: [], rest: batch };
     const isLost = ({ slot }: Move): boolean => {
       const members = this.#context.slots[slot]?.members ?? [];
@@ -264,8 +273,7 @@ export class Topology {
   *#stop({ id, change, previousRf }: TopologyOperation): Script<KvError> {
     yield* this.#context.propose((state) => {
       const rf = change.op === "setreplica" ? (previousRf ?? state.rf) : state.rf;
-      const members = state.members.map((member) => ({ ...member, state: "up" as const }));
-      return withoutOperation({ ...state, rf, members }, id);
+      return withoutOperation({ ...state, rf, members: settledMembers(state) }, id);
     });
     yield* this.#adjustVoters(undefined);
     return new KvError("CANCELLED", `${commandOf(change)} was cancelled; slots already moved stay moved`);
@@ -335,4 +343,11 @@ export class Topology {
     const refusal = checkChange(state, change);
     return refusal ?? movesOf(imagined(state, change));
   }
+}
+
+/** What the leader does by itself comes after what was asked for and has not begun; what runs goes on. */
+function queued(operations: readonly TopologyOperation[], operation: TopologyOperation): TopologyOperation[] {
+  const waiting = operations.findIndex(({ change, begun }, index) => index > 0 && change.op === "replace" && !begun);
+  if (operation.change.op === "replace" || waiting < 0) return [...operations, operation];
+  return operations.toSpliced(waiting, 0, operation);
 }

@@ -95,6 +95,15 @@ export type TopologyChange =
   | { readonly op: "removenode"; readonly node: NodeId; readonly force?: boolean }
   | { readonly op: "setreplica"; readonly rf: number };
 
+/** What the leader does by itself about a node that does not answer, or does again. */
+export interface ReplaceChange {
+  readonly op: "replace";
+  readonly node: NodeId;
+  readonly as: "away" | "replaced" | "up";
+}
+
+export type OperationChange = TopologyChange | ReplaceChange;
+
 export type TopologyRequest = { readonly id: number } & TopologyChange;
 
 export interface PlanRequest {
@@ -254,7 +263,7 @@ export type OperationPhase = "queued" | "moving" | "waiting" | "cancelling" | "d
 
 export interface OperationStatus {
   readonly operation: string;
-  readonly kind: TopologyChange["op"];
+  readonly kind: OperationChange["op"];
   /** As typed: `addnode C 127.0.0.1:5003`. */
   readonly command: string;
   readonly phase: OperationPhase;

@@ -26,6 +26,9 @@ export interface Scenario {
   readonly downMsMax: number;
   /** Age from which on tombstones are collected, ms of a leader's running time; undefined: never within a run. */
   readonly collectAfterMs: number | undefined;
+  /** When nodes that do not answer are done without, and replaced; undefined: as usual. */
+  readonly awayAfterMs: number | undefined;
+  readonly replaceAfterMs: number | undefined;
 }
 
 export const FAULTS = [
@@ -70,6 +73,14 @@ function withCollection(random: Random, scenario: Scenario): Scenario {
   return { ...scenario, clients, faults, faultEveryMs, downMsMax: 25_000, collectAfterMs: COLLECT_AFTER_MS };
 }
 
+/** Nodes that do not answer are done without, and replaced, after moments rather than minutes. */
+function withReplacement(random: Random, scenario: Scenario): Scenario {
+  const faults = [...new Set<Fault>([...scenario.faults, "crash node"])];
+  const awayAfterMs = pick(random, [500, 2_000]);
+  const replaceAfterMs = pick(random, [0, 1_000, 4_000]);
+  return { ...scenario, faults, awayAfterMs, replaceAfterMs };
+}
+
 export function scenarioOf(random: Random): Scenario {
   const nodes = between(random, 1, 5);
   const scenario: Scenario = {
@@ -95,6 +106,9 @@ export function scenarioOf(random: Random): Scenario {
     syncMsMax: pick(random, [1, 3, 30]),
     downMsMax: 8_000,
     collectAfterMs: undefined,
+    awayAfterMs: undefined,
+    replaceAfterMs: undefined,
   };
-  return chance(random, 0.35) ? withCollection(random, scenario) : scenario;
+  const collecting = chance(random, 0.35) ? withCollection(random, scenario) : scenario;
+  return chance(random, 0.4) ? withReplacement(random, collecting) : collecting;
 }

@@ -1,0 +1,46 @@
+// Goal: the placement that a state asks for, with members that are away or dead taken into account. A member that is away keeps its slots
+// as long as they can do without it; a slot that cannot write any more, but whose members that are there may be sealed without it (M2),
+// goes on with those alone. A member that stayed dead gives its slots to others, where others can take them; where none can, it keeps
+// them and catches up when it returns. Draining members keep nothing.
+import type { ClusterState } from "../../shared/cluster-state.ts";
+import type { NodeId } from "../../shared/ids.ts";
+import { majority, sealQuorum } from "../../shared/quorum.ts";
+import { place } from "../ring/placement.ts";
+
+/** Members of every slot, as they should be. */
+export function goalOf(state: ClusterState): (readonly NodeId[])[] {
+  const old = state.slots.map(({ members }) => members);
+  const gone = new Set(state.members.filter((member) => isAbsent(member.state)).map(({ id }) => id));
+  const members = state.members
+    .filter((member) => member.state !== "draining" && member.state !== "replaced")
+    .map(({ id, weight }) => ({ id, weight }));
+  const placed: (readonly NodeId[])[] = place({ old, members, copies: state.rf, seed: state.seed });
+  if (gone.size === 0) return placed;
+  const replaced = new Set(state.members.filter((member) => member.state === "replaced").map(({ id }) => id));
+  return placed.map((list, slot) => withAbsent(old[slot] ?? [], list, { gone, replaced, copies: state.rf }));
+}
+
+function isAbsent(state: ClusterState["members"][number]["state"]): boolean {
+  return state === "away" || state === "replaced";
+}
+
+function withAbsent(
+  old: readonly NodeId[],
+  placed: readonly NodeId[],
+  {
+    gone,
+    replaced,
+    copies,
+  }: { readonly gone: ReadonlySet<NodeId>; readonly replaced: ReadonlySet<NodeId>; readonly copies: number },
+): readonly NodeId[] {
+  const missing = Math.max(0, Math.min(copies, old.length) - placed.length);
+  const keeping = old.filter((id) => replaced.has(id)).slice(0, missing);
+  const wanted = [...placed, ...keeping];
+  const list = wanted.length === old.length && wanted.every((id) => old.includes(id)) ? old : wanted;
+  const there = list.filter((id) => !gone.has(id));
+  if (there.length >= majority(list.length))
+    return list.every((id) => !gone.has(id) || old.includes(id)) ? list : there;
+  // Too few are there to write. Those that are go on alone, if the old members can be sealed without the others.
+  const survivors = old.filter((id) => !gone.has(id)).length;
+  return there.length > 0 && survivors >= sealQuorum(old.length) ? there : old;
+}
