@@ -4,12 +4,8 @@ import { unreachable } from "../shared/assert.ts";
 import { memberOf } from "../shared/cluster-state.ts";
 import { errorAnswer, KvError } from "../shared/errors.ts";
 import { SCANS_MAX } from "../shared/limits.ts";
-import type {
-  CoordinatorRequest,
-  MetricsAnswer,
-  RepairRequest,
-  ScanRequest,
-} from "../shared/protocol/client-messages.ts";
+import type { CoordinatorRequest, MetricsAnswer, ScanRequest } from "../shared/protocol/client-messages.ts";
+import type { RepairRequest } from "../shared/protocol/repair-messages.ts";
 import type { VoterRequest } from "../shared/protocol/node-messages.ts";
 import { negotiate } from "../shared/protocol/version.ts";
 import { run, wait, type Script } from "../shared/script.ts";

@@ -8,7 +8,6 @@ import type {
   MetricsAnswer,
   OpsAnswer,
   PlanAnswer,
-  RepairAnswer,
   ProgressAnswer,
   RingAnswer,
   ScanAnswer,
@@ -18,6 +17,7 @@ import type {
   WhereAnswer,
   WriteAnswer,
 } from "../../shared/protocol/client-messages.ts";
+import type { RepairAnswer } from "../../shared/protocol/repair-messages.ts";
 import type { StepdownAnswer } from "../../shared/protocol/coordinator-messages.ts";
 import type { WireValue } from "../../shared/record.ts";
 import type { ExitStatus } from "./failure.ts";

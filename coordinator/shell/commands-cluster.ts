@@ -2,12 +2,8 @@
 // clients work; the shell watches, and what it says at the start is the wording of the original program.
 import type { NodeId } from "../../shared/ids.ts";
 import { WEIGHT_MAX } from "../../shared/limits.ts";
-import type {
-  PlanAnswer,
-  ProgressAnswer,
-  RepairAnswer,
-  TopologyChange,
-} from "../../shared/protocol/client-messages.ts";
+import type { PlanAnswer, ProgressAnswer, TopologyChange } from "../../shared/protocol/client-messages.ts";
+import type { RepairAnswer } from "../../shared/protocol/repair-messages.ts";
 import { required, withoutId } from "./arguments.ts";
 import type { Arguments, CommandSpec, Reply, ShellContext } from "./command.ts";
 import { UsageError } from "./failure.ts";

@@ -4,6 +4,7 @@
 import type { ErrorCode, Outcome } from "../errors.ts";
 import type { ClusterId, Incarnation, NodeId } from "../ids.ts";
 import type { WireValue } from "../record.ts";
+import type { RepairRequest } from "./repair-messages.ts";
 import type { FollowRequest, StepdownRequest } from "./coordinator-messages.ts";
 
 export const LEVELS = ["one", "quorum", "all"] as const;
@@ -125,13 +126,6 @@ export interface JoinRequest {
   readonly node: NodeId;
   readonly address: string;
   readonly weight?: number;
-}
-
-/** Compares all replicas, or those of one node, and mends what differs. Answered by progress lines until one is `done`. */
-export interface RepairRequest {
-  readonly id: number;
-  readonly op: "repair";
-  readonly node?: NodeId;
 }
 
 export type CoordinatorRequest =
@@ -286,19 +280,6 @@ export interface ProgressAnswer extends OperationStatus {
   readonly id: number;
   readonly status: "ok";
   readonly done: boolean;
-}
-
-/** One line of a repair; the last has `done: true`, or is an ErrorAnswer. */
-export interface RepairAnswer {
-  readonly id: number;
-  readonly status: "ok";
-  readonly done: boolean;
-  readonly slotsTotal: number;
-  readonly slotsCompared: number;
-  readonly slotsDifferent: number;
-  readonly keysMended: number;
-  /** Slots that could not be compared or mended now: too few members answer, or they change hands. */
-  readonly slotsLeft: number;
 }
 
 export interface StatusAnswer {
