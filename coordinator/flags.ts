@@ -2,7 +2,14 @@
 // do (up, down, serve, shell, nothing: a coordinator with a shell); any other word begins a shell command, to be run once.
 import path from "node:path";
 import { Command, InvalidArgumentError } from "commander";
-import { formatAddress, parseAddress } from "../shared/io/address.ts";
+import { type Address, formatAddress, parseAddress } from "../shared/io/address.ts";
+import {
+  addSecurityOptions,
+  loadSecurity,
+  type Security,
+  securityArguments,
+  type SecurityFlags,
+} from "../shared/io/security.ts";
 import { NODES_MAX, REPLACE_AFTER_MS, VALUE_BYTES_MAX_CEILING, VALUE_BYTES_MAX_DEFAULT } from "../shared/limits.ts";
 
 export const DEFAULT_PORT = 7401;
@@ -21,6 +28,12 @@ export interface Flags {
   /** For REST: given, undefined as for `port`, or false: none. */
   readonly http: number | false | undefined;
   readonly host: string;
+  /** Where others reach this coordinator, when that is not where it listens. */
+  readonly advertise: Address | undefined;
+  /** Whom this process lets in, and what it shows to others. */
+  readonly security: Security;
+  /** The flags that say so, for processes that it starts. */
+  readonly securityArguments: readonly string[];
   readonly clusterFile: string;
   /** Whether the cluster file was named: then no other one is looked at. */
   readonly clusterFileGiven: boolean;
@@ -51,6 +64,9 @@ export function parseInvocation(argv: readonly string[]): Invocation {
     port: given.port,
     http: given.http,
     host: given.host,
+    advertise: given.advertise,
+    security: securityOf(program, given),
+    securityArguments: securityArguments(given),
     clusterFile: given.clusterFile ?? DEFAULT_CLUSTER_FILE,
     clusterFileGiven: given.clusterFile !== undefined,
     join: given.join ?? [],
@@ -65,7 +81,16 @@ export function parseInvocation(argv: readonly string[]): Invocation {
   return { flags, words: program.args };
 }
 
-interface Given {
+function securityOf(program: Command, given: SecurityFlags): Security {
+  try {
+    return loadSecurity(given, process.env);
+  } catch (error) {
+    return program.error(`runtime: ${(error as Error).message}`);
+  }
+}
+
+interface Given extends SecurityFlags {
+  readonly advertise?: Address;
   readonly port?: number;
   readonly http?: number | false;
   readonly host: string;
@@ -98,17 +123,20 @@ Examples:
   ./runtime up
   ./runtime
   ./runtime serve --port 7401
+  ./runtime serve --host 0.0.0.0 --advertise db1.example:7401 --token-file token \\
+    --tls-ca ca.pem --tls-cert db1.pem --tls-key db1.key
   ./runtime shell --connect 127.0.0.1:7401
   ./runtime get apple`;
 
 function buildProgram(): Command {
-  return new Command("runtime")
+  return addSecurityOptions(new Command("runtime"))
     .description("A holdfast coordinator with a shell, a whole cluster, or one command.")
     .argument("[command...]", "see below; without one: a coordinator with a shell")
     .option("--port <port>", `port for clients (default: ${DEFAULT_PORT}, or the next free one)`, portOf)
     .option("--http <port>", `port for REST (default: ${DEFAULT_HTTP_PORT}, or the next free one)`, portOf)
     .option("--no-http", "serve no REST")
     .option("--host <host>", "interface to listen on", "127.0.0.1")
+    .option("--advertise <host:port>", "where others reach this coordinator, when that is another address", addressOf)
     .option("--cluster-file <file>", `where the cluster is remembered (default: ${DEFAULT_CLUSTER_FILE})`)
     .option("--join <host:port>", "look for the cluster at this node or coordinator (repeatable)", addAddress)
     .option("--max-value <bytes>", "largest value taken", valueBytesOf, VALUE_BYTES_MAX_DEFAULT)
@@ -154,10 +182,14 @@ function addAddress(text: string, all: readonly string[] = []): readonly string[
   return [...all, ...addressesOf(text)];
 }
 
-function addressesOf(text: string): readonly string[] {
+function addressOf(text: string): Address {
   try {
-    return text.split(",").map((item) => formatAddress(parseAddress(item)));
+    return parseAddress(text);
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
+}
+
+function addressesOf(text: string): readonly string[] {
+  return text.split(",").map((item) => formatAddress(addressOf(item)));
 }

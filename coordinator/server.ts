@@ -6,6 +6,8 @@ import type { OwnerId } from "../shared/ids.ts";
 import { lineBytesMax } from "../shared/limits.ts";
 import { Dialer } from "../shared/io/dialer.ts";
 import type { ConnectionHandlers, NdjsonConnection } from "../shared/io/ndjson-connection.ts";
+import { type Address, formatAddress, reachableAt } from "../shared/io/address.ts";
+import { doorOf, OPEN, type Security } from "../shared/io/security.ts";
 import { listen, type Listener } from "../shared/io/server.ts";
 import { monotonicMs } from "../shared/io/system-clock.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
@@ -26,12 +28,18 @@ export interface ServerOptions {
   /** Zero: any free one. */
   readonly port: number;
   readonly clusterFile: string;
-  readonly join: readonly string[];
-  readonly valueBytesMax: number;
   /** A node that is down for so long gives its slots to others; 0: never; the default where left out. */
   readonly replaceAfterMs?: number;
+  readonly join: readonly string[];
+  readonly valueBytesMax: number;
+  /** Where nodes, clients and other coordinators reach this one, when that is not where it listens (containers, NAT). */
+  readonly advertise?: Address | undefined;
+  /** Whom this coordinator lets in, and what it shows to others. Default: everybody, nothing. */
+  readonly security?: Security;
   readonly role: (news: RoleNews) => void;
   readonly notice: (about: NoticeSubject, text: string) => void;
+  /** Somebody was not let in. */
+  readonly refused?: (text: string) => void;
   /** A file could not be written without which this coordinator must not go on. Must end the process. */
   readonly failed: (error: Error) => void;
 }
@@ -67,8 +75,22 @@ export class CoordinatorServer {
     this.#options = options;
   }
 
+  /** Where others reach it. */
   get address(): string {
-    return `${this.#listener?.host ?? ""}:${this.#listener?.port ?? 0}`;
+    return reachableAt(this.#listening, this.#options.advertise);
+  }
+
+  /** Where it listens: an address for this machine. */
+  get listening(): string {
+    return formatAddress(this.#listening);
+  }
+
+  get #listening(): Address {
+    return { host: this.#listener?.host ?? "", port: this.#listener?.port ?? 0 };
+  }
+
+  get #security(): Security {
+    return this.#options.security ?? OPEN;
   }
 
   get role(): CoordinatorRole {
@@ -96,7 +118,11 @@ export class CoordinatorServer {
     const place = await claimVoterPlace(clusterFile);
     this.#voterPlace = place;
     try {
-      this.#listener = await listen({ host, port, connectionsMax: CONNECTIONS_MAX, connection }, (client) =>
+      const door = doorOf(this.#security, "coordinator", (peer, why) =>
+        this.#options.refused?.(`${peer} was turned away: ${why}`),
+      );
+      const { tls } = this.#security.credentials;
+      this.#listener = await listen({ host, port, connectionsMax: CONNECTIONS_MAX, connection, tls, door }, (client) =>
         this.#client(client),
       );
     } catch (error) {
@@ -270,7 +296,7 @@ export class CoordinatorServer {
     };
     return new Dialer(
       address,
-      { connection },
+      { connection, credentials: this.#security.credentials },
       {
         connected: () => this.#happened({ type: "linkUp", address, channel }),
         lines: (lines: Answer[]) => this.#happened({ type: "linkLines", address, lines }),

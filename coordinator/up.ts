@@ -35,6 +35,8 @@ export interface UpOptions {
   /** Where the data lives, a directory for each node in it. */
   readonly directory: string;
   readonly logFile: (id: NodeId) => string;
+  /** Flags that every node is started with. */
+  readonly extraArguments: readonly string[];
   /** A node died by itself. */
   readonly died: (text: string) => void;
 }
@@ -69,7 +71,8 @@ export class UpNodes {
     const here = path.relative("", NODE_SERVER);
     const command = here.startsWith("..") ? NODE_SERVER : `./${here}`;
     const join = this.coordinator === "" ? [] : ["--join", this.coordinator];
-    const words = [command, String(port), "--id", id, "--data-dir", path.join(this.#options.directory, id), ...join];
+    const where = ["--id", id, "--data-dir", path.join(this.#options.directory, id)];
+    const words = [command, String(port), ...where, ...join, ...this.#options.extraArguments];
     return words.map((word) => (/^[\w./:@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)).join(" ");
   }
 
@@ -113,8 +116,8 @@ export class UpNodes {
   }
 
   #spawn(id: NodeId, port: number): ChildProcess {
-    const { directory, logFile } = this.#options;
-    const where = ["--data-dir", path.join(directory, id), "--log-file", logFile(id)];
+    const { directory, logFile, extraArguments } = this.#options;
+    const where = ["--data-dir", path.join(directory, id), "--log-file", logFile(id), ...extraArguments];
     const child = spawn(process.execPath, [NODE_SERVER, String(port), "--id", id, ...where, "--with-parent"], {
       stdio: ["pipe", "pipe", "pipe"],
       detached: true, // a group of its own: Ctrl-C at the terminal is for the shell

@@ -5,6 +5,7 @@ import path from "node:path";
 import { openSession, type Session } from "../../shared/client/session.ts";
 import { KvError } from "../../shared/errors.ts";
 import { isNodeId } from "../../shared/ids.ts";
+import type { Credentials } from "../../shared/io/credentials.ts";
 import { lastLines } from "../../shared/io/rotated-file.ts";
 import { readableLine } from "../../shared/io/log.ts";
 import { readClusterFile } from "../files.ts";
@@ -25,8 +26,10 @@ export function shellOptions(flags: Flags, addresses?: readonly string[]): Shell
   const { stdin, stdout, stderr } = process;
   const named = addresses ?? flags.connect;
   const home = path.dirname(flags.clusterFile);
+  const { credentials } = flags.security;
   return {
-    connect: (address) => firstSession(address === undefined ? candidates(flags, named) : anyClusterAt([address])),
+    connect: (address) =>
+      firstSession(address === undefined ? candidates(flags, named) : anyClusterAt([address]), credentials),
     input: stdin,
     output: stdout,
     errorOutput: stderr,
@@ -73,12 +76,12 @@ function anyClusterAt(addresses: readonly string[]): readonly Candidate[] {
 }
 
 /** A session with the first candidate that knows a leader, otherwise with the first that answers. */
-async function firstSession(wanted: readonly Candidate[]): Promise<Session> {
+async function firstSession(wanted: readonly Candidate[], credentials: Credentials): Promise<Session> {
   let spare: Session | undefined;
   const reasons: KvError[] = [];
   for (const candidate of wanted) {
     try {
-      const session = await sessionAt(candidate);
+      const session = await sessionAt(candidate, credentials);
       if (session.hello.role === "leader" || session.hello.leader !== undefined) {
         await spare?.close();
         return session;
@@ -107,8 +110,8 @@ function nobody(reasons: readonly KvError[]): string {
   return [...(where === "" ? [] : [`nobody listens at ${where}`]), ...new Set(others)].join("; ");
 }
 
-async function sessionAt({ address, cluster }: Candidate): Promise<Session> {
-  const session = await openSession(address, { timeoutMs: SESSION_TIMEOUT_MS });
+async function sessionAt({ address, cluster }: Candidate, credentials: Credentials): Promise<Session> {
+  const session = await openSession(address, { timeoutMs: SESSION_TIMEOUT_MS, credentials });
   if (cluster === undefined || session.hello.cluster === cluster) return session;
   await session.close();
   throw new KvError("NODE_UNREACHABLE", `${address} belongs to another cluster`);

@@ -33,7 +33,7 @@ export async function interactive(flags: Flags): Promise<number> {
   void stopOnSignals(started, () => log.info("stopping")).then(() => process.exit(0));
   await decidedSoon(server, DECISION_MS_MAX);
   const status = await runShell({
-    ...shellOptions(flags, [server.address]),
+    ...shellOptions(flags, [server.listening]),
     info: [...restLine(started), ...started.lines()],
     notices: notices.subscribe,
   });

@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import type { Logger } from "pino";
 import { openSession } from "../../shared/client/session.ts";
 import { KvError } from "../../shared/errors.ts";
+import { checkBind } from "../../shared/io/security.ts";
 import { checkWritable, readClusterFile, writeDurably } from "../files.ts";
 import { DEFAULT_HTTP_PORT, DEFAULT_PORT, type Flags } from "../flags.ts";
 import type { Answered } from "../http/backend.ts";
@@ -19,7 +20,10 @@ const DECISION_BEFORE_HTTP_MS = 1_000;
 const JOIN_TIMEOUT_MS = 2_000;
 
 export interface StartOptions {
-  readonly flags: Pick<Flags, "port" | "http" | "host" | "clusterFile" | "join" | "valueBytesMax" | "replaceAfterMs">;
+  readonly flags: Pick<
+    Flags,
+    "port" | "http" | "host" | "advertise" | "security" | "clusterFile" | "join" | "valueBytesMax" | "replaceAfterMs"
+  >;
   readonly log: Logger;
   /** Changes of leader and nodes, after the first decision. */
   readonly tell: (line: string) => void;
@@ -39,6 +43,7 @@ export interface Started {
 /** @throws KvError or Error with a message that says what to do */
 export async function startCoordinator(options: StartOptions): Promise<Started> {
   const { flags, log, tell } = options;
+  checkBind(flags.host, flags.security);
   checkWritable(flags.clusterFile);
   await learnCluster(flags);
   let lines: readonly string[] = [];
@@ -51,7 +56,7 @@ export async function startCoordinator(options: StartOptions): Promise<Started> 
     lines = roleLines(news, address, options.startCommand);
     if (before.length > 0) for (const line of lines) tell(line);
   });
-  log.info({ address: server.address, clusterFile: flags.clusterFile }, "listening");
+  log.info({ address: server.listening, advertise: server.address, clusterFile: flags.clusterFile }, "listening");
   // Loading REST keeps this process busy for a while: winning an epoch comes first.
   await decidedSoon(server, DECISION_BEFORE_HTTP_MS);
   const http = await servingHttp(options, server, events);
@@ -69,12 +74,12 @@ export function preloadHttp({ http }: Pick<Flags, "http">): void {
 
 /** Where a person finds REST. */
 export function restLine({ http }: Started): string[] {
-  return http === undefined ? [] : [`REST at http://${http.address}, explained at http://${http.address}/docs`];
+  return http === undefined ? [] : [`REST at ${http.url}, explained at ${http.url}/docs`];
 }
 
 /** What a coordinator that listens says of itself. */
 export function listeningLine({ server, http }: Started): string {
-  return `runtime listening on ${server.address} http=${http?.port ?? "off"} role=${server.role}`;
+  return `runtime listening on ${server.listening} http=${http?.port ?? "off"} role=${server.role}`;
 }
 
 /** REST, on the port given or on the next free one from the default. Its library is loaded here and nowhere else. */
@@ -88,10 +93,17 @@ async function servingHttp(
   const first = flags.http ?? DEFAULT_HTTP_PORT;
   const options = {
     host: flags.host,
+    advertise: flags.advertise,
+    security: flags.security,
     valueBytesMax: flags.valueBytesMax,
     version: ownVersion(),
     open: (answered: (message: Answered) => void) => server.local(answered),
-    insight: { series: () => server.series(), gauges: () => server.gauges(), events },
+    insight: {
+      series: () => server.series(),
+      gauges: () => server.gauges(),
+      events,
+      credentials: flags.security.credentials,
+    },
     report: (text: string, error: unknown) => log.error(error, text),
   };
   try {
@@ -140,6 +152,7 @@ async function listening(
         events.notice(about, text);
         if (about === "node") tell(text);
       },
+      refused: (text) => log.warn(text),
       failed: (error) => {
         log.fatal(error, "the coordinator cannot go on");
         process.stderr.write(`runtime: ${error.message}\n`);
@@ -152,12 +165,12 @@ async function listening(
 }
 
 /** `--join` without a cluster file: the file is made from what the first address that answers says. */
-async function learnCluster({ clusterFile, join }: StartOptions["flags"]): Promise<void> {
+async function learnCluster({ clusterFile, join, security }: StartOptions["flags"]): Promise<void> {
   if (readClusterFile(clusterFile) !== undefined || join.length === 0) return;
   const reasons: string[] = [];
   for (const address of join) {
     try {
-      const session = await openSession(address, { timeoutMs: JOIN_TIMEOUT_MS });
+      const session = await openSession(address, { timeoutMs: JOIN_TIMEOUT_MS, credentials: security.credentials });
       const { cluster } = session.hello;
       await session.close();
       if (cluster !== null) return writeDurably(clusterFile, { format: 1, cluster, addresses: join }, { create: true });

@@ -2,7 +2,7 @@
 // it is a shell on what runs; `--detach` leaves it running without one; `runtime down` ends it.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { openSession } from "../../shared/client/session.ts";
+import { openSession, type Session } from "../../shared/client/session.ts";
 import { KvError } from "../../shared/errors.ts";
 import { openLog } from "../../shared/io/log.ts";
 import type { NodeStatus } from "../../shared/protocol/client-messages.ts";
@@ -90,6 +90,7 @@ class Up {
     this.#nodes = new UpNodes({
       directory: UP_DIRECTORY,
       logFile: (id) => logFileOf(UP_DIRECTORY, id),
+      extraArguments: flags.securityArguments,
       died: (text) => {
         this.#log.error(text);
         this.#notices.tell(text);
@@ -116,13 +117,13 @@ class Up {
     const nodes = await starting;
     const started = await this.#startCoordinator(nodes);
     const { server } = started;
-    const present = await this.#addMissing(server.address, nodes);
-    const running = { address: server.address, nodes: present.map(({ id, address }) => ({ id, address })) };
+    const present = await this.#addMissing(server.listening, nodes);
+    const running = { address: server.listening, nodes: present.map(({ id, address }) => ({ id, address })) };
     this.#place?.describe(running);
     process.send?.(running);
     if (process.connected) process.disconnect();
     return await runShell({
-      ...shellOptions(this.#flags, [server.address]),
+      ...shellOptions(this.#flags, [server.listening]),
       info: [
         `Nodes: ${present.map(({ id, address }) => `${id} (${address})`).join(", ")}. Data in ${UP_DIRECTORY}.`,
         ...restLine(started),
@@ -143,7 +144,7 @@ class Up {
       startCommand: (id) => this.#nodes.startCommand(id),
     });
     this.#started = started;
-    this.#nodes.coordinator = started.server.address;
+    this.#nodes.coordinator = started.server.listening;
     await decidedSoon(started.server, DECISION_MS_MAX);
     return started;
   }
@@ -159,8 +160,8 @@ class Up {
     const removed = new Set<UpNode>();
     for (const node of nodes) {
       if (await this.#isMember(coordinator, node)) continue;
-      const blank = await withSession(node.address, ({ hello }) => Promise.resolve(hello.cluster === null));
-      if (blank) await addNode(coordinator, node);
+      const blank = await this.#withSession(node.address, ({ hello }) => Promise.resolve(hello.cluster === null));
+      if (blank) await this.#addNode(coordinator, node);
       else removed.add(node);
     }
     for (const { id } of removed) {
@@ -173,7 +174,7 @@ class Up {
   /** Where no leader can be had the shell says so; then all count. */
   async #isMember(coordinator: string, { id }: UpNode): Promise<boolean> {
     if (this.#started?.server.role === "new") return false;
-    const members = await withSession(coordinator, async (session) => {
+    const members = await this.#withSession(coordinator, async (session) => {
       const { nodes } = (await session.call({ op: "nodes" })) as unknown as { readonly nodes: readonly NodeStatus[] };
       return nodes.map((node) => node.id);
     }).catch(() => undefined);
@@ -190,30 +191,28 @@ class Up {
     this.#log.info("stopped");
     this.#place?.release();
   }
-}
 
-async function addNode(coordinator: string, { id, address }: UpNode): Promise<void> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      await withSession(coordinator, (session) => session.call({ op: "addnode", node: id, address }));
-      return;
-    } catch (error) {
-      const code = error instanceof KvError ? error.code : undefined;
-      if (code === "NODE_EXISTS") return;
-      if (code !== "NO_LEADER" || attempt >= RETRIES_MAX) throw error;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  async #addNode(coordinator: string, { id, address }: UpNode): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.#withSession(coordinator, (session) => session.call({ op: "addnode", node: id, address }));
+        return;
+      } catch (error) {
+        const code = error instanceof KvError ? error.code : undefined;
+        if (code === "NODE_EXISTS") return;
+        if (code !== "NO_LEADER" || attempt >= RETRIES_MAX) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
     }
   }
-}
 
-async function withSession<Result>(
-  address: string,
-  use: (session: Awaited<ReturnType<typeof openSession>>) => Promise<Result>,
-): Promise<Result> {
-  const session = await openSession(address, { timeoutMs: ADD_TIMEOUT_MS });
-  try {
-    return await use(session);
-  } finally {
-    await session.close();
+  async #withSession<Result>(address: string, use: (session: Session) => Promise<Result>): Promise<Result> {
+    const { credentials } = this.#flags.security;
+    const session = await openSession(address, { timeoutMs: ADD_TIMEOUT_MS, credentials });
+    try {
+      return await use(session);
+    } finally {
+      await session.close();
+    }
   }
 }

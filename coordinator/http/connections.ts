@@ -1,6 +1,7 @@
 // Connections: which of a server's sockets have a request to answer, so that closing can cut the others at once. Node itself counts a
 // socket that never said anything as busy, and keeps one that got its last answer while closing until its client hangs up.
 import type { Server } from "node:http";
+import { Server as SecureServer } from "node:https";
 import type { Socket } from "node:net";
 
 export class Connections {
@@ -9,7 +10,9 @@ export class Connections {
   #closing = false;
 
   constructor(server: Server) {
-    server.on("connection", (socket: Socket) => {
+    // With TLS the socket of a request is the one that the handshake made.
+    const opened = server instanceof SecureServer ? "secureConnection" : "connection";
+    server.on(opened, (socket: Socket) => {
       this.#open.set(socket, 0);
       socket.once("close", () => this.#open.delete(socket));
     });

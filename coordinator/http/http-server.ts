@@ -3,12 +3,15 @@
 // client can hold open: header, request, idle connection, number of connections. Closing answers what is open first.
 // Loaded only where REST is served: the shell and one-shot commands never pay for it.
 import { randomBytes } from "node:crypto";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerOptions } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { KvError } from "../../shared/errors.ts";
-import { formatAddress } from "../../shared/io/address.ts";
+import { type Address, reachableAt } from "../../shared/io/address.ts";
+import { HttpDoor } from "../../shared/io/http-door.ts";
+import { OPEN, type Security } from "../../shared/io/security.ts";
 import { listenError } from "../../shared/io/server.ts";
+import { tlsServerOptions } from "../../shared/io/sockets.ts";
 import { lineBytesMax } from "../../shared/limits.ts";
 import { adminRoutes } from "./admin.ts";
 import { localBackend, type Backend, type OpenLocal } from "./backend.ts";
@@ -53,6 +56,10 @@ export interface HttpOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  /** Where clients reach this machine, when that is not where it listens; its port is not looked at. */
+  readonly advertise?: Address | undefined;
+  /** Whom it lets in, and what it shows to other coordinators. Default: everybody, nothing. */
+  readonly security?: Security;
   readonly valueBytesMax: number;
   /** Of this software. */
   readonly version: string;
@@ -66,8 +73,10 @@ export interface HttpOptions {
 }
 
 export interface HttpServer {
-  /** `host:port`, with the port in use. */
+  /** `host:port` at which clients reach it, with the port in use. */
   readonly address: string;
+  /** For people. */
+  readonly url: string;
   readonly port: number;
   /** Accepts nothing more, answers what is open, ends every connection. */
   close(): Promise<void>;
@@ -89,8 +98,10 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const where = { host: options.host, port: options.port };
   await app.listen(where).catch((error: NodeJS.ErrnoException) => Promise.reject(listenError(error, where)));
   const { address, port } = app.server.address() as AddressInfo;
+  const reachable = reachableAt({ host: address, port }, options.advertise && { ...options.advertise, port });
   return {
-    address: formatAddress({ host: address, port }),
+    address: reachable,
+    url: `${schemeOf(options)}://${reachable}`,
     port,
     close: () => {
       streams.close();
@@ -108,16 +119,12 @@ interface Parts {
 
 function build(options: HttpOptions, parts: Parts, timeouts: HttpTimeouts): FastifyInstance {
   const { valueBytesMax } = options;
-  const refuse = refusal(options.report);
+  const refuse = refusal(options);
   const app = fastify({
+    ...transport(options, timeouts),
     bodyLimit: lineBytesMax(valueBytesMax),
     keepAliveTimeout: timeouts.keepAliveMs,
     requestTimeout: timeouts.requestMs,
-    http: {
-      headersTimeout: timeouts.headersMs,
-      connectionsCheckingInterval: timeouts.checkMs,
-      requireHostHeader: false, // asked for below, where the refusal gets its form
-    },
     routerOptions: { maxParamLength: PARAMETER_CHARS_MAX },
     return503OnClosing: false, // what arrives on an open connection while closing is still answered
     genReqId: requestIds(),
@@ -129,9 +136,30 @@ function build(options: HttpOptions, parts: Parts, timeouts: HttpTimeouts): Fast
   takeJson(app);
   app.setValidatorCompiler(validatorCompiler());
   app.setErrorHandler(refuse);
-  app.addHook("onRequest", welcome(routes));
+  app.addHook("onRequest", welcome(routes, doorOf(options)));
   registerRoutes(app, routes, { valueBytesMax });
   return app;
+}
+
+/** The server under fastify: with TLS where the process has a certificate, and then for certified clients only. */
+function transport({ security }: HttpOptions, timeouts: HttpTimeouts): { readonly http: ServerOptions } {
+  const http = {
+    headersTimeout: timeouts.headersMs,
+    connectionsCheckingInterval: timeouts.checkMs,
+    requireHostHeader: false, // asked for below, where the refusal gets its form
+  };
+  const tls = security?.credentials.tls;
+  if (tls === undefined) return { http };
+  // To fastify's types this makes another kind of instance; to routes, requests look the same.
+  return { https: { ...http, ...tlsServerOptions(tls) } } as unknown as { readonly http: ServerOptions };
+}
+
+function schemeOf({ security }: HttpOptions): "http" | "https" {
+  return security?.credentials.tls === undefined ? "http" : "https";
+}
+
+function doorOf({ host, advertise, security }: HttpOptions): HttpDoor {
+  return new HttpDoor({ keys: security?.keys, names: advertise ? [host, advertise.host] : [host] });
 }
 
 function routesOf({ valueBytesMax, version }: HttpOptions, { backend, insight, streams }: Parts): Route[] {
@@ -142,10 +170,15 @@ function routesOf({ valueBytesMax, version }: HttpOptions, { backend, insight, s
 }
 
 /** What every request has to pass before its body is read. */
-function welcome(routes: readonly Route[]): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
+function welcome(
+  routes: readonly Route[],
+  door: HttpDoor,
+): (request: FastifyRequest, reply: FastifyReply) => Promise<void> {
   const why = unroutable(routes);
   return async (request, reply) => {
     void reply.headers(commonHeaders(request.id));
+    const refused = door.refusal(request);
+    if (refused) throw refused;
     if (request.is404) throw why(request.method, request.url);
     if (request.headers.host === undefined && request.raw.httpVersion !== "1.0")
       throw new KvError("BAD_REQUEST", "Host: HTTP/1.1 needs this header field");
@@ -169,21 +202,26 @@ function requestIds(): (request: IncomingMessage) => string {
 }
 
 function refusal(
-  report: HttpOptions["report"],
+  options: HttpOptions,
 ): (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply {
   const refuse = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const error = kvErrorOf(thrown);
-    if (error.code === "INTERNAL") report(`request ${request.id}: ${request.method} ${request.url}`, thrown);
+    if (error.code === "INTERNAL") options.report(`request ${request.id}: ${request.method} ${request.url}`, thrown);
     const leaderHttp = error.code === "NOT_LEADER" ? error.details["leaderHttp"] : undefined;
     const safe = request.method === "GET" || request.method === "HEAD";
     const { status, headers, body } = problemOf(error, { safe, requestId: request.id });
     void reply.headers(commonHeaders(request.id));
     if (typeof leaderHttp === "string" && wantsRelay(request)) {
-      void relayCall(leaderHttp, request, reply).catch((failure: unknown) => refuse(failure, request, reply));
+      void relayCall(leaderHttp, request, reply, (options.security ?? OPEN).credentials).catch((failure: unknown) =>
+        refuse(failure, request, reply),
+      );
       return reply;
     }
     if (typeof leaderHttp === "string")
-      return reply.code(307).header("location", `http://${leaderHttp}${request.url}`).send();
+      return reply
+        .code(307)
+        .header("location", `${schemeOf(options)}://${leaderHttp}${request.url}`)
+        .send();
     return reply.code(status).headers(headers).type(PROBLEM_TYPE).send(JSON.stringify(body));
   };
   return refuse;

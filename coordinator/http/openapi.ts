@@ -19,6 +19,12 @@ const SENT_ON = {
   headers: { Location: { description: "where to send it again", schema: TEXT } },
 };
 
+/** Asked for where the cluster has a token (shared/io/http-door.ts); probes need none. */
+const SECURITY = {
+  token: { type: "http", scheme: "bearer", description: "a token of the cluster; a reader's is good for GET and HEAD" },
+  password: { type: "http", scheme: "basic", description: "the same token as the password, for browsers" },
+};
+
 const DESCRIPTION = `A distributed key-value store. A coordinator that does not lead answers 307 with the leader's address, or 503.
 Every error is application/problem+json with \`code\` to match by, \`retryable\`, and \`outcome\`: \`failed\` had no effect, \`unknown\` may have.
 Keys are percent-encoded, \`/\` may stay as it is; the keys \`.\` and \`..\`, which URLs cannot carry, go through /batch.`;
@@ -36,7 +42,8 @@ export function openApi(routes: readonly Route[], version: string): object {
     info: { title: "Holdfast", version, description: DESCRIPTION, license: { name: "MIT", identifier: "MIT" } },
     servers: [{ url: "/" }],
     paths,
-    components: { schemas: ANSWERS },
+    security: [{}, { token: [] }, { password: [] }],
+    components: { schemas: ANSWERS, securitySchemes: SECURITY },
   };
 }
 

@@ -2,6 +2,7 @@
 // members beside the standard ones: `code` to match by, `retryable`, and `outcome` (C8: unknown is never called failed).
 // `type` leads to the code's entry in the error table at /docs.
 import { ERRORS, KvError, type ErrorCode, type Outcome } from "../../shared/errors.ts";
+import { CHALLENGE } from "../../shared/io/http-door.ts";
 
 export const PROBLEM_TYPE = "application/problem+json; charset=utf-8";
 
@@ -61,6 +62,7 @@ function headersOf(error: KvError, status: number): Record<string, string> {
   const { allow, version } = error.details;
   return {
     ...((status === 429 || status === 503) && { "retry-after": String(RETRY_AFTER_S) }),
+    ...(status === 401 && { "www-authenticate": CHALLENGE }),
     ...(typeof allow === "string" && { allow }),
     ...(typeof version === "string" && { etag: `"${version}"` }),
   };

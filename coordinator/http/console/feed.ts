@@ -147,7 +147,7 @@ export class Feed {
     const known = this.#addresses.get(address);
     if (known && monotonicMs() - known.at < ADDRESS_HOLDS_MS) return known.http;
     try {
-      const session = await openSession(address, { timeoutMs: HELLO_MS });
+      const session = await openSession(address, { timeoutMs: HELLO_MS, credentials: this.#insight.credentials });
       const { http } = session.hello;
       this.#addresses.set(address, { http, at: monotonicMs() });
       await session.close();

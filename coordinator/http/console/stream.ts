@@ -20,11 +20,13 @@ const OUTPUT_BYTES_MAX = 8 * 1024 * 1024;
 export class Streams {
   readonly #backend: Backend;
   readonly #feed: Feed;
+  readonly #insight: Insight;
   readonly #open = new Set<ServerResponse>();
   #closed = false;
 
   constructor(backend: Backend, insight: Insight) {
     this.#backend = backend;
+    this.#insight = insight;
     this.#feed = new Feed(backend, insight);
   }
 
@@ -85,7 +87,7 @@ export class Streams {
     const leaderHttp = error instanceof KvError ? error.details["leaderHttp"] : undefined;
     if (typeof leaderHttp !== "string") return this.#standing(output, error);
     try {
-      const upstream = await relayStream(leaderHttp, STREAM_PATH);
+      const upstream = await relayStream(leaderHttp, STREAM_PATH, this.#insight.credentials);
       output.once("close", () => upstream.destroy());
       for await (const chunk of upstream) send(output, chunk as Buffer);
     } catch (failure) {

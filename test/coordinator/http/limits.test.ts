@@ -25,9 +25,9 @@ function dial(api: Api): { readonly socket: Socket; readonly ended: Promise<stri
 
 test.each([
   ["says nothing", "", "408"],
-  ["begins a request and goes silent", "GET /livez HTTP/1.1\r\nHost: x\r\nX: ", "408"],
-  ["promises a body and sends a part", "PUT /keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\npart", "408"],
-  ["goes idle after a request", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "200"],
+  ["begins a request and goes silent", "GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ", "408"],
+  ["promises a body and sends a part", "PUT /keys/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\npart", "408"],
+  ["goes idle after a request", "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", "200"],
 ])("a client that %s is cut, and others are served meanwhile", async (_name, text, status) => {
   const api = await serveScript(always(ANSWER), { timeouts: SHORT });
   const slow = Array.from({ length: 50 }, () => dial(api));
@@ -39,7 +39,7 @@ test.each([
 test("a client that drips its body is cut at the limit for a whole request", async () => {
   const api = await serveScript(always(ANSWER), { timeouts: SHORT });
   const { socket, ended } = dial(api);
-  socket.write("PUT /keys/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  socket.write("PUT /keys/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
   const drip = setInterval(() => socket.write("1\r\nx\r\n"), 20);
   const said = await ended;
   clearInterval(drip);
@@ -49,7 +49,7 @@ test("a client that drips its body is cut at the limit for a whole request", asy
 test("a body that never ends is refused at the limit for values", async () => {
   const api = await serveScript(always(ANSWER), { timeouts: PATIENT, valueBytesMax: 1000 });
   const { socket, ended } = dial(api);
-  socket.write("PUT /keys/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+  socket.write("PUT /keys/a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
   const chunk = `100\r\n${"x".repeat(256)}\r\n`;
   const pour = setInterval(() => socket.write(chunk), 1);
   const answered = once(socket, "data");
@@ -81,7 +81,7 @@ test("closing answers what is open, takes nothing new, and does not wait for idl
   const idle = dial(api);
   await once(idle.socket, "connect");
   const busy = dial(api);
-  busy.socket.write("DELETE /keys/a HTTP/1.1\r\nHost: x\r\n\r\n");
+  busy.socket.write("DELETE /keys/a HTTP/1.1\r\nHost: localhost\r\n\r\n");
   await arrived;
   const closed = api.server.close();
   await idle.ended;
@@ -95,7 +95,7 @@ test("closing does not wait for ever", async () => {
   const { open, arrived } = held();
   const api = await serveScript(open, { timeouts: { ...PATIENT, drainMs: 100 } });
   const stuck = dial(api);
-  stuck.socket.write("DELETE /keys/a HTTP/1.1\r\nHost: x\r\n\r\n");
+  stuck.socket.write("DELETE /keys/a HTTP/1.1\r\nHost: localhost\r\n\r\n");
   await arrived;
   await api.server.close();
   expect(await stuck.ended).toBe("");
