@@ -1,5 +1,5 @@
 // Command line of `runtime`: untrusted text becomes Flags, or one line on standard error and exit status 2. The first word says what to
-// do (up, down, serve, shell, nothing: a coordinator with a shell); any other word begins a shell command, to be run once.
+// do (up, down, serve, demo, shell, nothing: a coordinator with a shell); any other word begins a shell command, to be run once.
 import path from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { type Address, formatAddress, parseAddress } from "../shared/io/address.ts";
@@ -114,6 +114,8 @@ Commands:
   up --detach      the same in the background
   down             stops what \`up\` started in this directory
   serve            a coordinator without a shell, for a service manager
+  demo             half a minute that shows it all, on a throw-away cluster: a node killed, the leader killed,
+                   nothing lost
   shell            a shell on a coordinator that runs already (--connect)
   <shell command>  run once: get apple, put apple 123, status, … (\`help\` lists them)
 

@@ -1,4 +1,5 @@
 // Main of `./runtime`: from the first word of the command line to the command that it names, and to the exit status.
+import { demo } from "./commands/demo.ts";
 import { down, up } from "./commands/up.ts";
 import { interactive, serve } from "./commands/serve.ts";
 import { shellOptions } from "./commands/connect.ts";
@@ -24,6 +25,7 @@ async function run(flags: Flags, words: readonly string[]): Promise<number> {
   if (rest.length === 0) {
     if (command === "up") return await up(flags);
     if (command === "down") return await down();
+    if (command === "demo") return await demo();
     if (command === "serve") return await serve(flags);
     if (command === "shell") return await runShell(shellOptions(flags));
   }

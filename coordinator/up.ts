@@ -159,7 +159,7 @@ export function nodeNames(directory: string, count: number | undefined): NodeId[
 }
 
 /** Ports where nobody listens at the moment. */
-async function freePorts(first: number, count: number): Promise<number[]> {
+export async function freePorts(first: number, count: number): Promise<number[]> {
   const ports: number[] = [];
   for (let port = first; ports.length < count; port++) {
     if (port > 65_535) throw new KvError("NODE_UNREACHABLE", `too few free ports from ${first} on`);

@@ -110,7 +110,8 @@ function findNode(answer: StatusAnswer, id: string): NodeStatus {
   throw new KvError("NO_SUCH_NODE", `no node ${id}`);
 }
 
-function metricsLines(answer: MetricsAnswer, style: Style): readonly string[] {
+/** The table of `metrics`. */
+export function metricsLines(answer: MetricsAnswer, style: Style): readonly string[] {
   const titles = ["ok", "failed", "unknown", "per second", "p50", "p99", "max"];
   const columns = [
     { title: "operation" },
