@@ -13,6 +13,8 @@ export interface NodeConfig {
   readonly port: number;
   /** Where others reach this node, when that is not where it listens (containers, NAT). */
   readonly advertise: Address | undefined;
+  /** Port of the HTTP server for operators; undefined: none. */
+  readonly http: number | undefined;
   /** Made where missing. */
   readonly dataDirectory: string;
   /** Asked for by the operator; the id stored when the node was added wins over it. */
@@ -41,13 +43,14 @@ export function parseConfig(argv: readonly string[]): NodeConfig {
   if (port === 0 && dataDir === undefined) {
     command.error("error: port 0 (any free port) needs --data-dir: the default directory is named after the port");
   }
-  const { host, advertise, id, weight, join = [], logFile } = flags;
+  const { host, advertise, http, id, weight, join = [], logFile } = flags;
   const dataDirectory = dataDir ?? `data/node-${port}`;
   const restored = flags.restored === true;
   return {
     host,
     port,
     advertise,
+    http,
     dataDirectory,
     id,
     weight,
@@ -62,6 +65,7 @@ export function parseConfig(argv: readonly string[]): NodeConfig {
 interface Flags extends SecurityFlags {
   readonly host: string;
   readonly advertise?: Address;
+  readonly http?: number;
   readonly dataDir?: string;
   readonly id?: NodeId;
   readonly weight?: number;
@@ -77,6 +81,7 @@ function buildCommand(): Command {
     .argument("<port>", `port to listen on, 1 to ${PORT_MAX}; 0 for any free one, with --data-dir`, parsePort)
     .option("--host <address>", "interface to listen on", "127.0.0.1")
     .option("--advertise <host:port>", "where others reach this node, when that is another address", parseAdvertise)
+    .option("--http <port>", "serve metrics, probes and status over HTTP there (default: not at all)", parsePort)
     .option("--data-dir <directory>", "where the data lives (default: data/node-<port>)", parseDirectory)
     .option("--id <id>", "id to be added under (default: node-<port>); a stored one wins", parseId)
     .option("--weight <number>", `share of the data relative to others, 1 to ${WEIGHT_MAX} (default: 1)`, parseWeight)

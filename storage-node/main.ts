@@ -32,6 +32,7 @@ export async function main(argv: string[]): Promise<void> {
     const gone = (): void => void (ending.signal.aborted || stop(server, { log, ending, why: "the parent is gone" }));
     process.stdin.on("end", gone).on("error", gone).resume();
   }
+  await orRefuse(() => serveHttp(server, { config, security, log }));
   const node = server.id ?? id ?? (`node-${server.address.port}` as NodeId);
   announce(server, { config, node, log });
   if (config.join.length === 0) return;
@@ -74,6 +75,18 @@ async function start(config: NodeConfig, security: Security, log: Logger): Promi
       process.exit(1);
     },
   });
+}
+
+/** Where a port for it was given; its code is loaded only then. */
+async function serveHttp(
+  server: NodeServer,
+  { config, security, log }: { readonly config: NodeConfig; readonly security: Security; readonly log: Logger },
+): Promise<void> {
+  const { host, http: port, advertise, dataDirectory } = config;
+  if (port === undefined) return;
+  const { serveOperators } = await import("./operators.ts");
+  const http = await serveOperators(server, { host, port, advertise, dataDirectory, security });
+  log.info({ address: http.address }, "HTTP for operators");
 }
 
 /** Every expected reason is an Error whose message says what to do; an assertion of ours deserves its stack. */

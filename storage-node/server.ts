@@ -15,6 +15,7 @@ import { unreachable } from "../shared/assert.ts";
 import { lineBytesMax, VALUE_BYTES_MAX_CEILING } from "../shared/limits.ts";
 import { ask } from "./ask.ts";
 import { type NodeEffect, type NodeEvent, type PeerNumber, StorageNode } from "./core/node.ts";
+import type { EngineCounters } from "./engine/counters.ts";
 import { type DiskEngine, openDiskEngine } from "./engine/disk-engine.ts";
 import { LoopDelay } from "./loop-delay.ts";
 
@@ -48,6 +49,7 @@ export class NodeServer {
   readonly #loopDelay = new LoopDelay();
   readonly #connections = new Map<PeerNumber, NdjsonConnection>();
   #listener: Listener | undefined;
+  #stopping = false;
   #peers = 0;
   #calls = 0;
   #whenIdle: (() => void) | undefined;
@@ -91,6 +93,26 @@ export class NodeServer {
     return this.#node.identity.incarnation;
   }
 
+  /** Where the leader takes clients, `host:port`, as far as this node knows. */
+  get leader(): string | undefined {
+    return this.#node.leader;
+  }
+
+  /** What the engine has done to its disk. */
+  get counters(): EngineCounters {
+    return this.#engine.counters;
+  }
+
+  /** Whether it is about to end. */
+  get stopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** What operators see of this node. */
+  status(): Readonly<Record<string, unknown>> {
+    return { ...this.#node.status(), eventLoopDelayMs: this.#loopDelay.maxMs };
+  }
+
   /** For the engine and the sockets: an event in, its effects carried out. */
   handle(event: NodeEvent): void {
     this.#carryOut(this.#node.handle(event, monotonicMs()));
@@ -101,6 +123,7 @@ export class NodeServer {
    * @throws Error when the engine could not make durable what it had taken.
    */
   async stop(): Promise<void> {
+    this.#stopping = true;
     this.#node.drain();
     await this.#drained();
     await this.#listener?.close();

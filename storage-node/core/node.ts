@@ -134,6 +134,11 @@ export class StorageNode {
     return this.#control.state.identity;
   }
 
+  /** Where the leader takes clients, as far as this node knows. */
+  get leader(): string | undefined {
+    return this.#voting.leaderHint().leader;
+  }
+
   /** What operators see of this node. */
   status(): Readonly<Record<string, unknown>> {
     const { identity, fence, slots } = this.#control.state;

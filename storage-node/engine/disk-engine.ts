@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type DirectoryLock, lockDirectory } from "../../shared/io/directory-lock.ts";
 import { applyControl, blankControlState, cloneControlState, slotState } from "./control-state.ts";
 import { Checkpoint, CheckpointStopped } from "./checkpoint.ts";
+import { EngineCounters } from "./counters.ts";
 import type { ControlState, Engine, EngineEvents, ListedEntry, LogRecord, SlotSummary } from "./engine.ts";
 import { ENGINE_LIMITS } from "./engine-limits.ts";
 import type { EngineLimits } from "./engine-limits.ts";
@@ -179,6 +180,7 @@ function applyRecord(keyspace: Keyspace, control: ControlState, record: ControlR
 export class DiskEngine implements Engine {
   readonly recovered: ControlState;
   readonly tailCut: boolean;
+  readonly counters = new EngineCounters();
   readonly #parts: Parts;
   readonly #events: EngineEvents;
   readonly #space: Space;
@@ -225,6 +227,7 @@ export class DiskEngine implements Engine {
       limits,
       number: recovered.batch,
       position: recovered.position,
+      counters: this.counters,
       durable: (batch) => this.#durable(batch),
       failed,
     });
@@ -368,7 +371,9 @@ export class DiskEngine implements Engine {
     const { keyspace } = this.#parts;
     const { frozen } = keyspace;
     if (!frozen) return;
+    const startedAt = performance.now();
     await this.#checkpoint.run(frozen, meta);
+    this.counters.checkpoints.record(performance.now() - startedAt);
     keyspace.thaw();
     await this.#segments.release(meta.applied);
     await this.#space.check();

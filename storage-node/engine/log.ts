@@ -2,6 +2,7 @@
 // syncing. It is written once, durably, then handed over; the next one is already gathering and starts at once (rule 2). One
 // write is in flight at a time, so that a whole batch behind a bad one can only mean damage.
 // Any failure but lack of space stops the log for good: after a failed sync nobody knows what the disk holds (rule 6).
+import type { EngineCounters } from "./counters.ts";
 import { setImmediate as turn } from "node:timers/promises";
 import type { LogRecord } from "./engine.ts";
 import type { EngineLimits } from "./engine-limits.ts";
@@ -34,6 +35,7 @@ export interface LogOptions {
   readonly number: number;
   /** Durable records before this process. */
   readonly position: number;
+  readonly counters?: EngineCounters;
   /** Called in order. */
   readonly durable: (batch: DurableBatch) => void;
   /** Called at most once; nothing becomes durable afterwards. */
@@ -197,7 +199,10 @@ export class Log {
     const position = this.#position;
     const number = ++this.#number;
     sealBatch(writer.buffer, end, { segment: segment.number, number, position, records: records.length });
+    const startedAt = performance.now();
     await this.#writeDurably(segment, writer.buffer.subarray(0, end + HEADER_BYTES));
+    const tookMs = performance.now() - startedAt;
+    this.#with.counters?.synced({ records: records.length, bytes: end, tookMs });
     this.#offset += end;
     this.#position = position + records.length;
     return {

@@ -47,7 +47,7 @@ export function readExposition(text: string): Exposition {
       if (!sample) complaints.push(`no sample: ${line}`);
       else if (!current || !belongs(sample.name, current)) complaints.push(`${sample.name} stands outside its family`);
       else current.samples.push(sample);
-      const series = sample && `${sample.name} ${JSON.stringify(Object.entries(sample.labels).sort())}`;
+      const series = sample && `${sample.name} ${labelKey(sample.labels)}`;
       if (series !== undefined && seen.has(series)) complaints.push(`twice: ${line}`);
       if (series !== undefined) seen.add(series);
     }
@@ -93,7 +93,7 @@ function histogramComplaints(name: string, samples: readonly ReadSample[]): stri
   const groups = new Map<string, { bounds: number[]; counts: number[]; count: number | undefined; sum: boolean }>();
   for (const { name: own, labels, value } of samples) {
     const { le, ...rest } = labels;
-    const key = JSON.stringify(Object.entries(rest).sort());
+    const key = labelKey(rest);
     const group = groups.get(key) ?? { bounds: [], counts: [], count: undefined, sum: false };
     groups.set(key, group);
     if (own.endsWith("_count")) group.count = value;
@@ -112,6 +112,11 @@ function histogramComplaints(name: string, samples: readonly ReadSample[]): stri
       complaints.push(`${name}: buckets are not cumulative`);
     return complaints;
   });
+}
+
+/** The same for the same labels in any order. */
+function labelKey(labels: Readonly<Record<string, string>>): string {
+  return JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function matches(sample: ReadSample, name: string, labels: Readonly<Record<string, string>>): boolean {
