@@ -8,6 +8,9 @@ import type { Pair } from "../version.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
+/** A message while it is put together: optional fields are set where they were given, which costs less than spreading them. */
+export type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
+
 /** @throws KvError BAD_REQUEST always */
 export function malformed(field: string, expected: string): never {
   throw new KvError("BAD_REQUEST", `${field}: expected ${expected}`);
@@ -47,32 +50,42 @@ export function object(value: unknown, name: string): Fields {
   return value as Fields;
 }
 
-export function list<T>(
-  fields: Fields,
-  name: string,
-  lengthMax: number,
-  read: (item: unknown, name: string) => T,
-): T[] {
+/** A list, each item read by `read`; what an item is refused with names its position. */
+export function list<T>(fields: Fields, name: string, lengthMax: number, read: (item: unknown) => T): T[] {
   const value = fields[name];
   if (!Array.isArray(value) || value.length > lengthMax) malformed(name, `a list of at most ${lengthMax}`);
-  return value.map((item: unknown, index) => read(item, `${name}[${index}]`));
+  const items = value as unknown[];
+  const found: T[] = [];
+  try {
+    for (const item of items) found.push(read(item));
+  } catch (error) {
+    throw error instanceof KvError ? positioned(error, `${name}[${found.length}]`) : error;
+  }
+  return found;
 }
 
-export function pair(value: unknown, name: string): Pair {
+/** The name of an item is made only when it is refused: lists are on the path of every operation. */
+function positioned({ code, message, details }: KvError, where: string): KvError {
+  return new KvError(code, message.startsWith(":") ? `${where}${message}` : `${where}.${message}`, details);
+}
+
+/** @param name Empty for an item of a list. */
+export function pair(value: unknown, name = ""): Pair {
   if (!Array.isArray(value) || value.length !== 2) malformed(name, "a pair [epoch, n]");
   const [epoch, n] = value as unknown[];
   if (!isInteger(epoch, 0, EPOCH_MAX) || !isInteger(n, 0, SEQ_MAX)) malformed(name, "a pair [epoch, n]");
   return value as unknown as Pair;
 }
 
-export function slot(value: unknown, name: string): number {
+/** @param name Empty for an item of a list. */
+export function slot(value: unknown, name = ""): number {
   if (!isInteger(value, 0, SLOTS - 1)) malformed(name, `a slot 0–${SLOTS - 1}`);
   return value;
 }
 
 /** Slots without repetition. */
 export function slots(fields: Fields, name = "slots"): number[] {
-  const found = list(fields, name, SLOTS, slot);
+  const found = list(fields, name, SLOTS, (item) => slot(item));
   if (new Set(found).size !== found.length) malformed(name, "slots without repetition");
   return found;
 }

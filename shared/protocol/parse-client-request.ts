@@ -14,7 +14,7 @@ import {
   type TopologyChange,
 } from "./client-messages.ts";
 import * as field from "./fields.ts";
-import type { Fields } from "./fields.ts";
+import type { Fields, Mutable } from "./fields.ts";
 import type { VoterRequest } from "./node-messages.ts";
 import { operationId, parseVoterRequest, uuid, versions } from "./parse-node-request.ts";
 
@@ -34,7 +34,7 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
       return {
         id,
         op,
-        ops: field.list(message, "ops", BATCH_OPS_MAX, (item, name) => parseData(field.object(item, name), bytesMax)),
+        ops: field.list(message, "ops", BATCH_OPS_MAX, (item) => parseData(field.object(item, ""), bytesMax)),
       };
     case "scan":
       return {
@@ -104,28 +104,36 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
 
 function parseData(message: Fields, bytesMax: number): DataRequest {
   const { op } = message;
-  const common = {
-    id: field.integer(message, "id", 0, Number.MAX_SAFE_INTEGER),
-    key: field.key(message),
-    ...given("consistency", field.optional(message, "consistency", level)),
-    ...given("timeoutMs", bounded(message, "timeoutMs", 1, DEADLINE_MS_MAX)),
-  };
-  if (op === "get") return { ...common, op } satisfies GetRequest;
-  if (op !== "put" && op !== "delete") return field.malformed("op", "put, get or delete");
-  const write = {
-    ...common,
-    ...given(
-      "ifVersion",
-      field.optional(message, "ifVersion", (from, name) => field.text(from, name, 64)),
-    ),
-    ...given("operation", field.optional(message, "operation", operationId)),
-    ...given("firstEpoch", bounded(message, "firstEpoch", 0, EPOCH_MAX)),
-    ...(field.flag(message, "report") && { report: true }),
-  };
-  if (op === "delete")
-    return { ...write, op, ...(field.flag(message, "found") && { found: true }) } satisfies DeleteRequest;
-  const ifAbsent = field.flag(message, "ifAbsent");
-  return { ...write, op, value: field.value(message, bytesMax), ...(ifAbsent && { ifAbsent }) } satisfies PutRequest;
+  const id = field.integer(message, "id", 0, Number.MAX_SAFE_INTEGER);
+  const key = field.key(message);
+  if (op === "get") return withCommon<GetRequest>({ id, op, key }, message);
+  if (op === "put") {
+    const put = withWrite<PutRequest>({ id, op, key, value: field.value(message, bytesMax) }, message);
+    if (field.flag(message, "ifAbsent")) put.ifAbsent = true;
+    return put;
+  }
+  if (op !== "delete") return field.malformed("op", "put, get or delete");
+  const found = withWrite<DeleteRequest>({ id, op, key }, message);
+  if (field.flag(message, "found")) found.found = true;
+  return found;
+}
+
+function withCommon<Request extends DataRequest>(request: Mutable<Request>, message: Fields): Mutable<Request> {
+  if (message["consistency"] !== undefined) request.consistency = level(message, "consistency");
+  if (message["timeoutMs"] !== undefined) request.timeoutMs = field.integer(message, "timeoutMs", 1, DEADLINE_MS_MAX);
+  return request;
+}
+
+function withWrite<Request extends PutRequest | DeleteRequest>(
+  request: Mutable<Request>,
+  message: Fields,
+): Mutable<Request> {
+  withCommon(request, message);
+  if (message["ifVersion"] !== undefined) request.ifVersion = field.text(message, "ifVersion", 64);
+  if (message["operation"] !== undefined) request.operation = operationId(message, "operation");
+  if (message["firstEpoch"] !== undefined) request.firstEpoch = field.integer(message, "firstEpoch", 0, EPOCH_MAX);
+  if (field.flag(message, "report")) request.report = true;
+  return request;
 }
 
 function parseChange(message: Fields): TopologyChange {

@@ -4,7 +4,7 @@ import type { ClusterId, Incarnation, OwnerId } from "../ids.ts";
 import { BATCH_OPS_MAX, EPOCH_MAX, NODES_MAX, OPERATION_ID_CHARS_MAX, PAGE_KEYS_MAX, SLOTS } from "../limits.ts";
 import { isWireValue } from "../record.ts";
 import * as field from "./fields.ts";
-import type { Fields } from "./fields.ts";
+import type { Fields, Mutable } from "./fields.ts";
 import type { Cursor, DataOp, ListOp, NodeRequest, PullOp, SlotsOp, VoterRequest, WriteOp } from "./node-messages.ts";
 
 /** Longest accepted state, as JSON text: 600 nodes and sixteen copies of 4096 slots. */
@@ -130,21 +130,21 @@ export function parseVoterRequest(op: VoterRequest["op"], message: Fields): Vote
   };
 }
 
-/** @throws KvError BAD_REQUEST, TOO_LARGE naming the operation's position */
-function parseDataOp(item: unknown, name: string): DataOp {
-  const fields = field.object(item, name);
+/** @throws KvError BAD_REQUEST, TOO_LARGE */
+function parseDataOp(item: unknown): DataOp {
+  const fields = field.object(item, "");
   const op = fields["op"];
   switch (op) {
     case "read":
       return {
         op,
-        slot: field.slot(fields["slot"], `${name}.slot`),
-        stamp: field.pair(fields["stamp"], `${name}.stamp`),
+        slot: field.slot(fields["slot"], "slot"),
+        stamp: field.pair(fields["stamp"], "stamp"),
         key: field.key(fields),
       };
     case "write":
     case "copy":
-      return parseWrite(op, fields, name);
+      return parseWrite(op, fields);
     case "seal":
     case "incoming":
     case "copied":
@@ -185,25 +185,25 @@ function parseDataOp(item: unknown, name: string): DataOp {
     case "roles":
       return { op };
     default:
-      return field.malformed(`${name}.op`, "read, write, copy or a step of a re-seating");
+      return field.malformed("op", "read, write, copy or a step of a re-seating");
   }
 }
 
-function parseWrite(op: "write" | "copy", fields: Fields, name: string): WriteOp {
+function parseWrite(op: "write" | "copy", fields: Fields): WriteOp {
   const value = fields["value"];
-  if (value !== null && !isWireValue(value)) field.malformed(`${name}.value`, "a string, {base64} or null");
-  const origin = fields["origin"];
-  const operation = field.optional(fields, "operation", operationId);
-  return {
+  if (value !== null && !isWireValue(value)) field.malformed("value", "a string, {base64} or null");
+  const found: Mutable<WriteOp> = {
     op,
-    slot: field.slot(fields["slot"], `${name}.slot`),
-    stamp: field.pair(fields["stamp"], `${name}.stamp`),
+    slot: field.slot(fields["slot"], "slot"),
+    stamp: field.pair(fields["stamp"], "stamp"),
     key: field.key(fields),
-    version: field.pair(fields["version"], `${name}.version`),
-    ...(origin !== undefined && { origin: field.pair(origin, `${name}.origin`) }),
+    version: field.pair(fields["version"], "version"),
     value,
-    ...(operation !== undefined && { operation }),
   };
+  const origin = fields["origin"];
+  if (origin !== undefined) found.origin = field.pair(origin, "origin");
+  if (fields["operation"] !== undefined) found.operation = operationId(fields, "operation");
+  return found;
 }
 
 function parsePull(fields: Fields): PullOp {
@@ -227,7 +227,7 @@ function parsePull(fields: Fields): PullOp {
 
 function stampedSlots(fields: Fields, name: string): Pick<ListOp, "slots" | "stamps"> {
   const slots = field.slots(fields);
-  const stamps = field.list(fields, name, SLOTS, field.pair);
+  const stamps = field.list(fields, name, SLOTS, (item) => field.pair(item));
   if (stamps.length !== slots.length) field.malformed(name, `one stamp a slot (${slots.length})`);
   return { slots, stamps };
 }
@@ -246,7 +246,7 @@ function page(fields: Fields): Pick<ListOp, "after" | "limit" | "prefix" | "valu
 function cursor(fields: Fields, name: string): Cursor {
   const found = field.object(fields[name], name);
   const key = field.optional(found, "key", field.key);
-  return { slot: field.slot(found["slot"], `${name}.slot`), ...(key !== undefined && { key }) };
+  return { slot: field.slot(found["slot"], "slot"), ...(key !== undefined && { key }) };
 }
 
 export function operationId(fields: Fields, name: string): string {
@@ -254,7 +254,10 @@ export function operationId(fields: Fields, name: string): string {
 }
 
 export function versions(fields: Fields): readonly [number, number] {
-  const found = field.list(fields, "versions", 2, (item, name) => field.integer({ [name]: item }, name, 1, 1_000_000));
+  const found = field.list(fields, "versions", 2, (item) => {
+    if (!field.isInteger(item, 1, 1_000_000)) field.malformed("", "an integer 1–1000000");
+    return item;
+  });
   const [from, to] = found;
   if (from === undefined || to === undefined || from > to) field.malformed("versions", "[from, to]");
   return [from, to];
