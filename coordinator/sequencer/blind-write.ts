@@ -82,7 +82,8 @@ export class Flight implements Swept, Sending {
   #writes: readonly BlindWrite[];
   readonly #versions: Version[] = [];
   readonly #runtime: SlotRuntime;
-  readonly #deadline: number;
+  /** The latest of its writes. */
+  #deadline = 0;
   #drive: Drive | undefined;
   #holdsLock = true;
   #parked = false;
@@ -92,7 +93,7 @@ export class Flight implements Swept, Sending {
     this.#sequencer = sequencer;
     this.#writes = writes;
     this.#runtime = sequencer.context.slot(this.#last.operation.slot);
-    this.#deadline = Math.max(...writes.map(({ operation }) => operation.deadline));
+    for (const { operation } of writes) this.#deadline = Math.max(this.#deadline, operation.deadline);
   }
 
   /** Whether anything was sent. */
@@ -116,9 +117,9 @@ export class Flight implements Swept, Sending {
       return;
     }
     this.#refuseHopeless();
-    const open = this.#writes.filter(({ answered }) => !answered);
+    const open = this.#writes.some(({ answered }) => answered) ? this.#writes.filter(isOpen) : this.#writes;
     if (open.length === 0) return this.#release();
-    if (this.#reachable() < this.#needed(this.#easiest)) return;
+    if (this.#reachable() < this.#neededLeast()) return;
     // What was refused meanwhile must not be sent: it was told that it had no effect.
     this.#writes = open;
     this.#issue();
@@ -127,23 +128,25 @@ export class Flight implements Swept, Sending {
   /** C11: refused before tagging where too few replicas can be hoped for. */
   #refuseHopeless(): void {
     const { context } = this.#sequencer;
-    const hopeful = this.#runtime.members.filter((node) => context.hopeful(node)).length;
+    let hopeful = 0;
+    for (const node of this.#runtime.members) if (context.hopeful(node)) hopeful++;
     for (const write of this.#writes) {
       const needed = this.#needed(write);
       if (hopeful < needed) write.answer({ type: "error", error: tooFewReplicas(hopeful, needed) });
     }
   }
 
-  get #easiest(): BlindWrite {
-    const open = this.#writes.filter(({ answered }) => !answered);
-    return open.reduce(
-      (easiest, write) => (this.#needed(write) < this.#needed(easiest) ? write : easiest),
-      open[0] ?? this.#last,
-    );
+  /** What the easiest of its open writes needs. */
+  #neededLeast(): number {
+    let least = this.#runtime.members.length;
+    for (const write of this.#writes) if (isOpen(write)) least = Math.min(least, this.#needed(write));
+    return least;
   }
 
   #reachable(): number {
-    return this.#runtime.members.filter((node) => this.#sequencer.context.reachable(node)).length;
+    let reachable = 0;
+    for (const node of this.#runtime.members) if (this.#sequencer.context.reachable(node)) reachable++;
+    return reachable;
   }
 
   #needed({ operation }: BlindWrite): number {
@@ -166,9 +169,10 @@ export class Flight implements Swept, Sending {
 
   #progress(): void {
     const drive = this.#drive as Drive;
-    this.#writes.forEach((write, index) => {
+    for (let index = 0; index < this.#writes.length; index++) {
+      const write = this.#writes[index] as BlindWrite;
       if (!write.answered && drive.oks >= this.#needed(write)) this.#acknowledge(write, index);
-    });
+    }
     if (drive.installed) this.#installed();
     else if (drive.hopeless && drive.refusedByAll) this.#failDefinitely();
     if (drive.complete) this.#report();
@@ -273,4 +277,8 @@ export class Flight implements Swept, Sending {
     }
     this.#sequencer.locks.release(this.#last.key);
   }
+}
+
+function isOpen({ answered }: BlindWrite): boolean {
+  return !answered;
 }

@@ -2,6 +2,7 @@
 // refused for the moment; a retransmission carries the same version and value, for ever. Whoever waits is told of every change.
 import type { NodeId } from "../../shared/ids.ts";
 import type { ReplicaReport } from "../../shared/protocol/client-messages.ts";
+import type { Mutable } from "../../shared/protocol/fields.ts";
 import type { OpResult, WriteOp } from "../../shared/protocol/node-messages.ts";
 import type { WireValue } from "../../shared/record.ts";
 import { equal, type Version } from "../../shared/version.ts";
@@ -50,6 +51,10 @@ export class Drive implements OpListener {
   /** Whether a copy went to a node that is filling up: it may surface later. */
   #forwarded = false;
   #stopped = false;
+  /** The same for every member that is sent it at one stamp: its text is made once. */
+  #write: WriteOp | undefined;
+  /** Nothing is to be sent again before, unless a member refuses. */
+  #quietUntil = 0;
 
   /** @param changed Called after every answer that changes the counts. */
   constructor(context: SequencerContext, issued: Issued, changed: (drive: Drive) => void) {
@@ -106,7 +111,8 @@ export class Drive implements OpListener {
   /** Sends again where that may help; called every few milliseconds while somebody waits. */
   resend(now: number): void {
     // While the slot changes hands, late copies must not slip in at the stamp of the seal (M2).
-    if (this.#stopped || this.#runtime.held) return;
+    if (this.#stopped || this.#runtime.held || now < this.#quietUntil) return;
+    this.#quietUntil = now + RESEND_SILENT_MS;
     for (const replica of this.replicas) {
       const silentMs = now - replica.sentAt;
       const due =
@@ -115,12 +121,14 @@ export class Drive implements OpListener {
         (replica.state === "refused" && PASSING.has(replica.code) && silentMs >= RESEND_REFUSED_MS) ||
         (replica.state === "sent" && silentMs >= RESEND_SILENT_MS);
       if (due && this.#context.reachable(replica.node)) this.#send(replica);
+      if (replica.state === "sent") this.#quietUntil = Math.min(this.#quietUntil, replica.sentAt + RESEND_SILENT_MS);
+      else if (replica.state !== "ok") this.#quietUntil = 0;
     }
   }
 
   settled(node: NodeId, result: OpResult): void {
     if (this.#stopped) return;
-    const replica = this.replicas.find((candidate) => candidate.node === node);
+    const replica = this.#replica(node);
     if (!replica || replica.state === "ok") return;
     if (result.status === "ok") {
       replica.state = "ok";
@@ -131,8 +139,14 @@ export class Drive implements OpListener {
     this.#changed(this);
   }
 
+  #replica(node: NodeId): Replica | undefined {
+    for (const replica of this.replicas) if (replica.node === node) return replica;
+    return undefined;
+  }
+
   #refused(replica: Replica, code: string, details: Readonly<Record<string, unknown>>): void {
     replica.code = code;
+    this.#quietUntil = 0;
     this.#context.missed(replica.node, this.issued.slot);
     if (code === "LOST") {
       replica.state = "lost";
@@ -153,21 +167,17 @@ export class Drive implements OpListener {
     if (replica.state === "sent") replica.maybe = true;
     replica.state = "sent";
     replica.sentAt = this.#context.timers.now;
-    this.#context.send(replica.node, this.#op("write", this.#runtime.stamp), this);
+    const { stamp } = this.#runtime;
+    if (this.#write?.stamp !== stamp) this.#write = this.#op("write", stamp);
+    this.#context.send(replica.node, this.#write, this);
   }
 
   #op(op: "write" | "copy", stamp: Version): WriteOp {
     const { key, slot, version, origin, value, operation } = this.issued;
-    return {
-      op,
-      slot,
-      stamp,
-      key,
-      version,
-      ...(!equal(origin, version) && { origin }),
-      value,
-      ...(operation !== "" && { operation }),
-    };
+    const made: Mutable<WriteOp> = { op, slot, stamp, key, version, value };
+    if (!equal(origin, version)) made.origin = origin;
+    if (operation !== "") made.operation = operation;
+    return made;
   }
 }
 

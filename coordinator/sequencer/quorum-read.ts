@@ -3,8 +3,8 @@
 // refusing replica is passed over in favour of another one.
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
-import type { OpResult, ReadResult } from "../../shared/protocol/node-messages.ts";
-import { equal } from "../../shared/version.ts";
+import type { OpResult, ReadOp, ReadResult } from "../../shared/protocol/node-messages.ts";
+import { equal, type Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { OpListener } from "../links/link.ts";
 import { tooFewReplicas, type ReadOperation, type ReadOutcome, type Swept } from "./operation.ts";
@@ -17,20 +17,43 @@ const FIX_AFTER_MS = 100;
 /** Pause before a refused replica is asked again. */
 const AGAIN_MS = 40;
 
-export class QuorumRead implements OpListener, Swept {
+/** What one member was asked, and what it said. */
+interface Asked {
+  readonly node: NodeId;
+  at: number;
+  answer: ReadResult | undefined;
+  /** Undefined while no refusal stands. */
+  refusedAt: number | undefined;
+}
+
+/** Distinguishes answers to this membership from those to an earlier one. */
+class Round implements OpListener {
+  readonly #read: QuorumRead;
+
+  constructor(read: QuorumRead) {
+    this.#read = read;
+  }
+
+  settled(node: NodeId, result: OpResult): void {
+    this.#read.heard(this, node, result);
+  }
+}
+
+export class QuorumRead implements Swept {
   readonly operation: ReadOperation;
   readonly #sequencer: SequencerServices;
   readonly #reply: (outcome: ReadOutcome) => void;
   readonly #runtime: SlotRuntime;
   /** The membership that the answers belong to. */
   #members: readonly NodeId[] = [];
-  #answers = new Map<NodeId, ReadResult>();
-  #asked = new Map<NodeId, number>();
-  #refused = new Map<NodeId, number>();
+  /** At most one entry a member: few enough to be looked through. */
+  #asked: Asked[] = [];
+  #answered = 0;
   #started = false;
   #done = false;
-  /** Distinguishes answers to this round from those to an earlier one. */
-  #round: { readonly listener: OpListener } | undefined;
+  #round: Round | undefined;
+  /** The same for every member that is asked at one stamp. */
+  #op: ReadOp | undefined;
 
   constructor(sequencer: SequencerServices, operation: ReadOperation, reply: (outcome: ReadOutcome) => void) {
     this.#sequencer = sequencer;
@@ -53,70 +76,97 @@ export class QuorumRead implements OpListener, Swept {
     if (this.#done) return;
     this.#started = true;
     this.#members = this.#runtime.members;
-    this.#answers.clear();
-    this.#asked.clear();
-    this.#refused.clear();
+    this.#asked = [];
+    this.#answered = 0;
     if (this.#runtime.held && this.operation.level !== "one") {
       this.#round = undefined;
       this.#sequencer.whenFree(this.#runtime.slot, () => this.start());
       return;
     }
-    const round = { listener: { settled: (node: NodeId, result: OpResult) => this.#heard(round, node, result) } };
-    this.#round = round;
+    this.#round = new Round(this);
     this.#askMore(this.#needed);
-  }
-
-  settled(): void {
-    // Answers come in through the listener of their round.
   }
 
   /** Asks `count` members that were not asked yet, the best first. */
   #askMore(count: number): void {
+    const left = this.#askSome(count, false);
+    if (left > 0) this.#askSome(left, true);
+  }
+
+  /** @returns how many are still to be asked */
+  #askSome(count: number, sluggish: boolean): number {
     const { context } = this.#sequencer;
-    const open = this.#members.filter((node) => !this.#asked.has(node) && context.reachable(node));
-    const ordered =
-      open.length > count ? [...open].sort((a, b) => Number(context.sluggish(a)) - Number(context.sluggish(b))) : open;
-    for (const node of ordered.slice(0, count)) this.#ask(node);
+    let left = count;
+    for (const node of this.#members) {
+      if (left === 0) break;
+      if (this.#askedOf(node) || !context.reachable(node) || context.sluggish(node) !== sluggish) continue;
+      left--;
+      this.#ask(node);
+    }
+    return left;
+  }
+
+  #askedOf(node: NodeId): Asked | undefined {
+    for (const asked of this.#asked) if (asked.node === node) return asked;
+    return undefined;
   }
 
   #ask(node: NodeId): void {
     const { context } = this.#sequencer;
-    const listener = this.#round?.listener;
-    if (!listener) return;
-    this.#asked.set(node, context.timers.now);
-    this.#refused.delete(node);
-    const { slot, key } = this.operation;
-    context.send(node, { op: "read", slot, stamp: this.#runtime.stamp, key }, listener);
+    const round = this.#round;
+    if (!round) return;
+    const asked = this.#askedOf(node);
+    if (asked) {
+      asked.at = context.timers.now;
+      asked.refusedAt = undefined;
+    } else this.#asked.push({ node, at: context.timers.now, answer: undefined, refusedAt: undefined });
+    const { stamp } = this.#runtime;
+    if (this.#op?.stamp !== stamp) {
+      const { slot, key } = this.operation;
+      this.#op = { op: "read", slot, stamp, key };
+    }
+    context.send(node, this.#op, round);
   }
 
-  #heard(round: object, node: NodeId, result: OpResult): void {
+  /** For the round only: an answer to it. */
+  heard(round: Round, node: NodeId, result: OpResult): void {
     if (this.#done || round !== this.#round) return;
     if (this.#members !== this.#runtime.members) return this.start();
+    const asked = this.#askedOf(node);
+    if (!asked) return;
     if (result.status === "ok") {
-      this.#answers.set(node, result as ReadResult);
+      if (!asked.answer) this.#answered++;
+      asked.answer = result as ReadResult;
       this.#decide();
       return;
     }
     if (result.code === "FENCED") this.#sequencer.context.fenced(Number(result["fence"]));
-    this.#refused.set(node, this.#sequencer.context.timers.now);
+    asked.refusedAt = this.#sequencer.context.timers.now;
     if (!this.#done) this.#askMore(1);
   }
 
   #decide(): void {
     const agreed = this.#agreed();
     if (agreed) return this.#finish(outcome(agreed, this.operation.level === "one"));
-    if (this.#answers.size < this.#needed) return;
-    if (this.#answers.size === this.#members.length) return this.#fix();
+    if (this.#answered < this.#needed) return;
+    if (this.#answered === this.#members.length) return this.#fix();
     this.#askMore(this.#members.length);
   }
 
   /** The version that enough members hold; undefined while there is none. */
   #agreed(): ReadResult | undefined {
-    const answers = [...this.#answers.values()];
-    if (this.#sequencer.context.without.has("C6") && answers.length >= this.#needed) return answers[0];
-    return answers.find(
-      (candidate) => answers.filter(({ version }) => equal(version, candidate.version)).length >= this.#needed,
-    );
+    if (this.#answered < this.#needed) return undefined;
+    const anyWillDo = this.#sequencer.context.without.has("C6");
+    for (const { answer } of this.#asked) {
+      if (answer && (anyWillDo || this.#holders(answer.version) >= this.#needed)) return answer;
+    }
+    return undefined;
+  }
+
+  #holders(version: Version): number {
+    let holders = 0;
+    for (const { answer } of this.#asked) if (answer && equal(answer.version, version)) holders++;
+    return holders;
   }
 
   #fix(): void {
@@ -129,7 +179,7 @@ export class QuorumRead implements OpListener, Swept {
     if (now >= this.operation.deadline) {
       const error = this.#runtime.held
         ? new KvError("MOVING", "the slot changed hands for longer than the deadline")
-        : tooFewReplicas(this.#answers.size, this.#needed);
+        : tooFewReplicas(this.#answered, this.#needed);
       this.#finish({ type: "error", error });
       return false;
     }
@@ -141,16 +191,17 @@ export class QuorumRead implements OpListener, Swept {
 
   /** Hedges against silence, asks refusing replicas again, and turns to FIX when a quorum has answered without agreeing. */
   #nudge(now: number): void {
-    for (const [node, at] of this.#refused) {
-      if (now - at >= AGAIN_MS && this.#sequencer.context.reachable(node)) this.#ask(node);
+    const { context } = this.#sequencer;
+    for (const { node, refusedAt } of this.#asked) {
+      if (refusedAt !== undefined && now - refusedAt >= AGAIN_MS && context.reachable(node)) this.#ask(node);
     }
-    const hopeful = this.#members.filter((node) => this.#sequencer.context.hopeful(node)).length;
+    const hopeful = this.#members.filter((node) => context.hopeful(node)).length;
     if (hopeful < this.#needed) return this.#finish({ type: "error", error: tooFewReplicas(hopeful, this.#needed) });
-    const silent = [...this.#asked].filter(([node]) => !this.#answers.has(node));
-    const patience = (limitMs: number): boolean => silent.every(([, at]) => now - at >= limitMs);
+    const silent = this.#asked.filter(({ answer }) => !answer);
+    const patience = (limitMs: number): boolean => silent.every(({ at }) => now - at >= limitMs);
     const { level } = this.operation;
-    if (this.#answers.size >= this.#needed && level === "quorum" && patience(FIX_AFTER_MS)) return this.#fix();
-    if (silent.length === 0 || silent.some(([, at]) => now - at >= HEDGE_MS)) this.#askMore(this.#members.length);
+    if (this.#answered >= this.#needed && level === "quorum" && patience(FIX_AFTER_MS)) return this.#fix();
+    if (silent.length === 0 || silent.some(({ at }) => now - at >= HEDGE_MS)) this.#askMore(this.#members.length);
   }
 
   /** The epoch is over. */

@@ -13,7 +13,8 @@ interface Entry {
   readonly operation: string;
   readonly at: number;
   outcome: WriteOutcome | undefined;
-  waiting: ((outcome: WriteOutcome) => void)[];
+  /** Few operations are ever asked for twice. */
+  waiting: ((outcome: WriteOutcome) => void)[] | undefined;
 }
 
 export class Remembered {
@@ -30,13 +31,13 @@ export class Remembered {
     const known = this.#entries.get(operation);
     if (!known) {
       this.#forgetOld(now);
-      const entry: Entry = { operation, at: now, outcome: undefined, waiting: [] };
+      const entry: Entry = { operation, at: now, outcome: undefined, waiting: undefined };
       this.#entries.set(operation, entry);
       this.#byAge.push(entry);
       return "begun";
     }
     if (known.outcome) reply(known.outcome);
-    else known.waiting.push(reply);
+    else (known.waiting ??= []).push(reply);
     return "joined";
   }
 
@@ -46,8 +47,9 @@ export class Remembered {
     if (!entry) return;
     entry.outcome = outcome;
     if (outcome.type === "error") this.#entries.delete(operation);
-    for (const reply of entry.waiting) reply(outcome);
-    entry.waiting = [];
+    const { waiting } = entry;
+    entry.waiting = undefined;
+    if (waiting) for (const reply of waiting) reply(outcome);
   }
 
   #forgetOld(now: number): void {
