@@ -17,6 +17,7 @@ import type { NoticeSubject, RoleNews } from "./leader.ts";
 import type { LatencySeries } from "./metrics.ts";
 import type { Gauges } from "./views/gauges.ts";
 import { CHANNELS, type Answer, type Channel } from "./links/link.ts";
+import { LineTexts } from "./links/line-texts.ts";
 
 const CONNECTIONS_MAX = 10_000;
 /** Longer than a hand-over takes. */
@@ -62,6 +63,7 @@ export class CoordinatorServer {
   readonly #clients = new Map<number, { send(message: object): void }>();
   readonly #dialers = new Map<string, Record<Channel, Dialer>>();
   #numbers = 0;
+  readonly #texts = new LineTexts();
   #events: CoordinatorEvent[] = [];
   #scheduled = false;
   #timer: NodeJS.Timeout | undefined;
@@ -219,6 +221,7 @@ export class CoordinatorServer {
     const core = this.#core;
     if (!core) return;
     for (const effect of core.handle(events, monotonicMs())) this.#carryOut(effect);
+    this.#texts.clear();
     this.#wake(core.wakeAt);
   }
 
@@ -241,7 +244,7 @@ export class CoordinatorServer {
         this.#clients.get(effect.client)?.send(effect.message);
         return;
       case "send":
-        this.#dialers.get(effect.address)?.[effect.channel].connection?.send(effect.message);
+        this.#dialers.get(effect.address)?.[effect.channel].connection?.sendRaw(this.#texts.of(effect.message));
         return;
       case "dial":
         this.#dial(effect.address);
