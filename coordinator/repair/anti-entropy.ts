@@ -14,7 +14,7 @@ const LOOK_MS = 100;
 /** After something could not be mended: what stood in the way may last. */
 const AGAIN_MS = 400;
 /** Slots compared at a time. */
-const SLOTS_AT_ONCE = 256;
+const SLOTS_AT_ONCE = 1_024;
 /** Keys listed at a time, over all slots of a group; a fuller slot is a group of its own. */
 const KEYS_LISTED_MAX = 20_000;
 /** Slots compared at a time when nothing is known to differ, and how often that is. */
