@@ -3,7 +3,7 @@
 //
 // Pure: events come in through `handle` with the time, effects are returned; clock, random, network and disk belong to the edge.
 import { unreachable } from "../shared/assert.ts";
-import type { ClusterState } from "../shared/cluster-state.ts";
+import { confirmersOf, type ClusterState } from "../shared/cluster-state.ts";
 import { errorAnswer, KvError } from "../shared/errors.ts";
 import type { ClusterId, OwnerId } from "../shared/ids.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
@@ -11,53 +11,23 @@ import { parseCoordinatorRequest } from "../shared/protocol/parse-client-request
 import { AWAY_AFTER_MS, COLLECT_AFTER_MS, REPLACE_AFTER_MS } from "../shared/limits.ts";
 import { run, type Script } from "../shared/script.ts";
 import { Timers } from "../shared/timers.ts";
-import type { Won } from "./election/campaign.ts";
+import type { ClusterFile, CoordinatorEffect, CoordinatorEvent } from "./coordinator-events.ts";
+import type { Agreement, Won } from "./election/agreement.ts";
+import { EtcdAgreement, type EtcdPlace } from "./election/etcd-agreement.ts";
+import { EtcdCalls } from "./election/etcd-calls.ts";
 import { LocalVoter, type LocalVoterFile } from "./election/local-voter.ts";
 import { Succession, type Occasion, type Rival } from "./election/succession.ts";
+import { VoterAgreement } from "./election/voter-agreement.ts";
 import { Voters } from "./election/voters.ts";
-import { Leader, type NoticeSubject, type RoleNews, type Upkeep } from "./leader.ts";
-import type { Answer, Channel } from "./links/link.ts";
-import { Links, type LinkEffect } from "./links/links.ts";
+import { Leader, type RoleNews, type Upkeep } from "./leader.ts";
+import { Links } from "./links/links.ts";
+import { notLeading } from "./not-leading.ts";
 import { mint, type AddNode } from "./mint.ts";
 import type { Metrics } from "./metrics.ts";
 import { Requests } from "./requests.ts";
 import type { ClientNumber } from "./sequencer/operation.ts";
 import { Remembered } from "./sequencer/remembered.ts";
 import { gauges, type Gauges } from "./views/gauges.ts";
-
-/** What is kept in the cluster file: enough to find the cluster again. */
-export interface ClusterFile {
-  readonly format: 1;
-  readonly cluster: ClusterId;
-  /** Last known addresses of voters and members; hints. */
-  readonly addresses: readonly string[];
-}
-
-export type CoordinatorEvent =
-  | { readonly type: "start" }
-  | { readonly type: "tick" }
-  /** Hand the leadership over, if there is somebody; `retired` follows. */
-  | { readonly type: "retire" }
-  | {
-      readonly type: "lines";
-      readonly client: ClientNumber;
-      readonly lines: readonly Readonly<Record<string, unknown>>[];
-    }
-  | { readonly type: "clientGone"; readonly client: ClientNumber }
-  | { readonly type: "linkUp" | "linkDown"; readonly address: string; readonly channel: Channel }
-  | { readonly type: "linkLines"; readonly address: string; readonly lines: readonly Answer[] }
-  /** The local voter's file of that token is durable. */
-  | { readonly type: "voterSaved"; readonly token: number };
-
-export type CoordinatorEffect =
-  | LinkEffect
-  | { readonly type: "answer"; readonly client: ClientNumber; readonly message: object }
-  | { readonly type: "saveVoter"; readonly file: LocalVoterFile; readonly token: number }
-  /** `create`: must not exist yet (C0). */
-  | { readonly type: "saveCluster"; readonly file: ClusterFile; readonly create: boolean }
-  | ({ readonly type: "role" } & RoleNews)
-  | { readonly type: "retired" }
-  | { readonly type: "notice"; readonly about: NoticeSubject; readonly text: string };
 
 export interface CoordinatorOptions {
   readonly owner: OwnerId;
@@ -70,6 +40,8 @@ export interface CoordinatorOptions {
   /** Id of our voter's seat where there is no file yet: `coordinator:<uuid>`. */
   readonly seat: string;
   readonly valueBytesMax: number;
+  /** The etcd that keeps epoch and state; undefined: storage nodes vote. */
+  readonly etcd?: EtcdPlace;
   /** Where this process serves REST, for standbys to send its clients to: `host:port`, undefined while it does not. */
   readonly http?: () => string | undefined;
   /** A fresh UUID. */
@@ -93,6 +65,8 @@ export class Coordinator {
   readonly #timers: Timers;
   readonly #links: Links;
   readonly #voters: Voters;
+  readonly #etcd: EtcdCalls;
+  readonly #agreement: Agreement;
   readonly #requests: Requests;
   #effects: CoordinatorEffect[] = [];
   #leader: Leader | undefined;
@@ -106,6 +80,10 @@ export class Coordinator {
   readonly #succession: Succession;
   readonly #remembered = new Remembered();
   #waitingFor: readonly { readonly id: string; readonly address: string }[] = [];
+  /** Why it waits, where that is not for voters. */
+  #because: string | undefined;
+  /** The latest role that was told. */
+  #told: CoordinatorRole | undefined;
   #stopped = false;
 
   /** @param now Milliseconds of a monotonic clock. */
@@ -117,6 +95,8 @@ export class Coordinator {
     const persist = (file: LocalVoterFile, token: number): void =>
       void this.#effects.push({ type: "saveVoter", file, token });
     this.#voters = new Voters(this.#links, new LocalVoter(seat, options.voterFile, persist));
+    this.#etcd = new EtcdCalls((effect) => void this.#effects.push(effect));
+    this.#agreement = this.#agreementIn(options.etcd);
     this.#cluster = options.clusterFile?.cluster;
     this.#hints = [...new Set([...(options.clusterFile?.addresses ?? []), ...options.join])];
     this.#links.onUp = (link) => this.#leader?.peers.connected(link);
@@ -135,7 +115,7 @@ export class Coordinator {
     this.#succession = new Succession({
       timers: this.#timers,
       links: this.#links,
-      voters: this.#voters,
+      agreement: this.#agreement,
       owner,
       address,
       random,
@@ -143,7 +123,8 @@ export class Coordinator {
       hints: () => this.#hints,
       stopped: () => this.#stopped,
       following: (rival) => this.#following(rival),
-      waiting: (missing) => this.#waiting(missing),
+      waiting: (missing, because) => this.#waiting(missing, because),
+      unfounded: () => this.#unfounded(),
       learned: (state) => this.#learned(state),
     });
   }
@@ -190,7 +171,7 @@ export class Coordinator {
   #one(event: CoordinatorEvent): void {
     switch (event.type) {
       case "start":
-        if (this.#cluster === undefined) this.#setRole("new");
+        if (this.#cluster === undefined && !this.#options.etcd) this.#setRole("new");
         else run(this.#succeed("vacant"));
         return;
       case "retire":
@@ -215,6 +196,9 @@ export class Coordinator {
         return;
       case "voterSaved":
         this.#voters.local.persisted(event.token);
+        return;
+      case "agreed":
+        this.#etcd.answered(event.call, event.answer);
         return;
       default:
         unreachable(event);
@@ -244,25 +228,22 @@ export class Coordinator {
 
   #setRole(role: CoordinatorRole): void {
     this.#role = role;
+    this.#told = role;
     const missing = role === "waiting" ? this.#waitingFor : [];
+    const because = role === "waiting" ? this.#because : undefined;
     const news = { role, epoch: this.#leader?.epoch ?? this.#succession.epochSeen, missing, asked: this.#hints };
-    this.#effects.push({ type: "role", ...news, ...(this.#rival && { leader: this.#rival.address }) });
+    const leader = this.#rival?.address;
+    this.#effects.push({ type: "role", ...news, ...(leader !== undefined && { leader }), ...(because && { because }) });
   }
 
   #notLeading(): KvError {
-    if (this.#role === "new")
-      return new KvError("NO_CLUSTER", "no node was added yet: start one and type addnode <id> <port>");
-    if (this.#rival) {
-      const { address, http } = this.#rival;
-      const text = `another coordinator leads, at ${address}: ./runtime shell --connect ${address}`;
-
-      return new KvError("NOT_LEADER", text, { leader: address, ...(http !== undefined && { leaderHttp: http }) });
-    }
-    if (this.#role === "standby")
-      return new KvError("NO_LEADER", "another coordinator is taking over; this one is finding out where it is");
-    const missing = this.#waitingFor.map(({ id, address }) => `${id} (${address})`).join(", ");
-    const who = missing === "" ? `none answers at ${this.#hints.join(", ")}` : `missing: ${missing}`;
-    return new KvError("NO_LEADER", `waiting for a majority of the voters; ${who}; start them with ./node_server`);
+    return notLeading({
+      role: this.#role,
+      rival: this.#rival,
+      because: this.#because,
+      missing: this.#waitingFor,
+      asked: this.#hints,
+    });
   }
 
   #hello(): Readonly<Record<string, unknown>> {
@@ -286,9 +267,21 @@ export class Coordinator {
     if (won) this.#lead(won);
   }
 
-  #waiting(missing: RoleNews["missing"]): void {
-    if (this.#role === "waiting" && JSON.stringify(missing) === JSON.stringify(this.#waitingFor)) return;
+  #agreementIn(etcd: EtcdPlace | undefined): Agreement {
+    if (!etcd) return new VoterAgreement(this.#timers, this.#voters);
+    return new EtcdAgreement({ timers: this.#timers, calls: this.#etcd, voters: this.#voters, ...etcd });
+  }
+
+  /** The etcd answers, and keeps no cluster yet. */
+  #unfounded(): void {
+    if (this.#told !== "new") this.#setRole("new");
+  }
+
+  #waiting(missing: RoleNews["missing"], because: string | undefined): void {
+    const same = because === this.#because && JSON.stringify(missing) === JSON.stringify(this.#waitingFor);
+    if (this.#role === "waiting" && same) return;
     this.#waitingFor = missing;
+    this.#because = because;
     this.#rival = undefined;
     this.#setRole("waiting");
   }
@@ -304,6 +297,7 @@ export class Coordinator {
     const { owner, address, http, without, upkeep } = this.#options;
     this.#succession.saw(won.epoch);
     this.#waitingFor = [];
+    this.#because = undefined;
     this.#rival = undefined;
     this.#leader = new Leader(
       {
@@ -312,6 +306,7 @@ export class Coordinator {
         timers: this.#timers,
         links: this.#links,
         voters: this.#voters,
+        agreement: this.#agreement,
         without: without ?? new Set(),
         upkeep: { ...UPKEEP, ...upkeep },
         http: () => http?.(),
@@ -349,7 +344,7 @@ export class Coordinator {
 
   /** Planned end: a standby, if there is one, leads on before this coordinator stops. */
   *#retire(): Script<void> {
-    if (this.#leader?.active === true) yield* this.#leader.stepDown();
+    if (this.#leader?.active === true) yield* this.#leader.retire();
     this.#effects.push({ type: "retired" });
   }
 
@@ -361,11 +356,12 @@ export class Coordinator {
 
   /** Keeps in touch with those that the state names, and remembers where they are. */
   #learned(state: ClusterState, create = false): void {
+    this.#cluster ??= state.cluster;
     const { address: own } = this.#options;
     const addresses = [...new Set([...state.voters, ...state.members].map(({ address }) => address))];
     this.#links.keepOnly(new Set([...addresses, ...this.#hints, ...(this.#rival ? [this.#rival.address] : [])]));
     // Connected already, a standby takes over the sooner.
-    for (const { address } of state.voters) if (address !== own) this.#links.to(address);
+    for (const { address } of confirmersOf(state)) if (address !== own) this.#links.to(address);
     if (!create && addresses.every((address) => this.#hints.includes(address))) return;
     this.#hints = addresses;
     this.#effects.push({ type: "saveCluster", file: { format: 1, cluster: state.cluster, addresses }, create });
@@ -374,10 +370,21 @@ export class Coordinator {
   /** C0. */
   *#firstNode(change: AddNode): Script<KvError | undefined> {
     const { owner, address, random, uuid } = this.#options;
-    const minting = { timers: this.#timers, links: this.#links, owner, address, random, uuid };
+    const minting = {
+      timers: this.#timers,
+      links: this.#links,
+      agreement: this.#agreement,
+      owner,
+      address,
+      random,
+      uuid,
+    };
     const minted = yield* mint(minting, change, () => this.#role === "new");
     if (minted instanceof KvError) return minted;
-    if (minted) this.#lead(minted);
+    if (minted) {
+      this.#succession.cease();
+      this.#lead(minted);
+    }
     return undefined;
   }
 }

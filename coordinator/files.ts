@@ -16,7 +16,7 @@ import {
 import path from "node:path";
 import { KvError } from "../shared/errors.ts";
 import { DirectoryInUseError, lockDirectory } from "../shared/io/directory-lock.ts";
-import type { ClusterFile } from "./coordinator.ts";
+import type { ClusterFile } from "./coordinator-events.ts";
 import type { LocalVoterFile } from "./election/local-voter.ts";
 
 /** Coordinators that run from one cluster file at a time. */

@@ -13,7 +13,7 @@ import { FailureDetector } from "./cluster/failure-detector.ts";
 import { Peers } from "./cluster/peers.ts";
 import { slotRuntimes, type SlotRuntime } from "./cluster/slot-runtime.ts";
 import { StateLog } from "./election/state-log.ts";
-import type { Won } from "./election/campaign.ts";
+import type { Agreement, Leading, Won } from "./election/agreement.ts";
 import { Heartbeats } from "./election/heartbeats.ts";
 import { Standbys } from "./election/standbys.ts";
 import type { Voters } from "./election/voters.ts";
@@ -49,6 +49,7 @@ export interface LeaderHost {
   readonly links: Links;
   readonly voters: Voters;
   readonly upkeep: Upkeep;
+  readonly agreement: Agreement;
   /** Rules switched off, by the mutation check of the simulator only. */
   readonly without: ReadonlySet<string>;
   /** A higher epoch was seen; this leader has ended. */
@@ -87,6 +88,8 @@ export interface RoleNews {
   readonly missing: readonly { readonly id: string; readonly address: string }[];
   /** With `waiting`: where the cluster was looked for. */
   readonly asked: readonly string[];
+  /** With `waiting`: where it is not for voters. */
+  readonly because?: string;
 }
 
 /** What a notice is about: what became of a node, or of a topology operation. */
@@ -123,8 +126,7 @@ export class Leader {
     const outPromised = (epoch: number): void => this.depose(epoch);
     this.stateLog = new StateLog(
       {
-        timers: host.timers,
-        voters: host.voters,
+        agreement: host.agreement,
         owner: host.owner,
         active,
         outPromised,
@@ -192,11 +194,31 @@ export class Leader {
   /** Greets the nodes, watches them, goes on with what stands in the state. */
   start(): void {
     run(this.heartbeats.run());
+    run(this.#host.agreement.lead(this.#leading()));
     run(this.#failureDetector.run());
     run(this.antiEntropy.run());
     run(this.#absence.run());
     run(this.topology.tendVoters());
     this.topology.resume();
+  }
+
+  #leading(): Leading {
+    const { owner, address } = this.#host;
+    const confirmed = (at: number): void => this.heartbeats.confirmed(at);
+    const outPromised = (epoch: number): void => this.depose(epoch);
+    return { owner, address, epoch: this.epoch, active: () => this.#active, outPromised, confirmed };
+  }
+
+  /** Where the state is kept, if not by nodes that vote, and whether it answers. */
+  get place(): { readonly place: string; readonly answers: boolean } | undefined {
+    const { place, answers } = this.#host.agreement;
+    return place === undefined ? undefined : { place, answers };
+  }
+
+  /** Planned end: a standby leads on, if there is one; if not, nobody has to wait for this leader's silence. */
+  *retire(): Script<void> {
+    const found = yield* this.stepDown();
+    if (found instanceof KvError && this.#active) yield* this.#host.agreement.resign();
   }
 
   /** C4, C10: a higher epoch exists. What was sent is unknown from here on. */

@@ -1,5 +1,5 @@
 // Minting (C0): the first `addnode` of a coordinator that knows no cluster makes one of a blank node: a fresh id and hash seed, the node as
-// only member and only voter, every slot on it, and this coordinator as the leader of epoch 1. The cluster file is created afterwards,
+// only member and only voter (if any: agreement.ts), every slot on it, and this coordinator as the leader of epoch 1. The cluster file is created afterwards,
 // exclusively, by the edge.
 import { encodeState, type ClusterState } from "../shared/cluster-state.ts";
 import { KvError } from "../shared/errors.ts";
@@ -10,7 +10,7 @@ import { allSlots } from "../shared/slot.ts";
 import type { Timers } from "../shared/timers.ts";
 import type { Ballot } from "../shared/version.ts";
 import { FIRST_STAMP } from "./cluster/peers.ts";
-import type { Won } from "./election/campaign.ts";
+import type { Agreement, Won } from "./election/agreement.ts";
 import { greetNewcomer, takenByOther, type Newcomer } from "./leader.ts";
 import type { Links } from "./links/links.ts";
 
@@ -19,6 +19,7 @@ export type AddNode = Extract<TopologyChange, { op: "addnode" }>;
 export interface Minting {
   readonly timers: Timers;
   readonly links: Links;
+  readonly agreement: Agreement;
   readonly owner: OwnerId;
   /** Where clients reach this coordinator. */
   readonly address: string;
@@ -36,7 +37,9 @@ const DEFAULT_RF = 3;
  * @returns the leadership of the new cluster; undefined where none is wanted any more
  */
 export function* mint(minting: Minting, change: AddNode, wanted: () => boolean): Script<Won | KvError | undefined> {
-  const { timers, links, owner } = minting;
+  const { timers, links, agreement, owner, address } = minting;
+  const occupied = yield* agreement.vacant();
+  if (occupied) return occupied;
   const found = yield* greetNewcomer(timers, links, change.address);
   if (found instanceof KvError) return found;
   if (found.cluster !== null) return takenByOther(change.address, found.cluster);
@@ -46,15 +49,15 @@ export function* mint(minting: Minting, change: AddNode, wanted: () => boolean):
   const ballot: Ballot = [1, 1];
   const message = { op: "init", cluster, node: change.node, seed, owner, ballot, state: encodeState(state) };
   const answer = yield* wait(links.to(change.address).call("control", message, INIT_TIMEOUT_MS));
-  if (answer["status"] === "ok") return { epoch: 1, ballot, state };
-  return new KvError(
-    "NODE_UNREACHABLE",
-    `${change.address} could not become the first node: ${String(answer["message"])}`,
-  );
+  if (answer["status"] !== "ok") {
+    const text = `${change.address} could not become the first node: ${String(answer["message"])}`;
+    return new KvError("NODE_UNREACHABLE", text);
+  }
+  return (yield* agreement.found(owner, address, { ballot, state })) ?? { epoch: 1, ballot, state };
 }
 
 function firstState(
-  { owner, address: own, random, uuid }: Minting,
+  { agreement, owner, address: own, random, uuid }: Minting,
   { node, address, weight }: AddNode,
   { incarnation }: Newcomer,
 ): ClusterState {
@@ -65,7 +68,7 @@ function firstState(
     rf: DEFAULT_RF,
     leader: { owner, address: own },
     members: [{ id: node, incarnation, address, weight: weight ?? 1, state: "up" }],
-    voters: [{ id: node, kind: "node", address }],
+    voters: agreement.place === undefined ? [{ id: node, kind: "node", address }] : [],
     operations: [],
     nextOperation: 1,
     slots: allSlots().map(() => ({ members: [node], stamp: FIRST_STAMP })),

@@ -57,6 +57,7 @@ export interface ClusterState {
   /** Who leads since this state's epoch, and where clients reach it. */
   readonly leader: { readonly owner: OwnerId; readonly address: string };
   readonly members: readonly Member[];
+  /** Empty where the state is kept in an etcd: then nobody votes. */
   readonly voters: readonly VoterSeat[];
   /** The first is under way, the others wait. */
   readonly operations: readonly TopologyOperation[];
@@ -75,8 +76,16 @@ export function memberOf(state: ClusterState, id: string): Member | undefined {
 }
 
 /** Votes needed among these voters. */
-export function votesNeeded(voters: readonly VoterSeat[]): number {
+export function votesNeeded(voters: readonly unknown[]): number {
   return majority(voters.length);
+}
+
+/** Whose acknowledgements are a leader's confidence (C10): the voters; where nobody votes, the members. */
+export function confirmersOf({
+  voters,
+  members,
+}: ClusterState): readonly { readonly id: string; readonly address: string }[] {
+  return voters.length > 0 ? voters : members;
 }
 
 /** The state with other placements for some slots. */
@@ -170,7 +179,7 @@ export function assertState(state: ClusterState): void {
   const ids = new Set(state.members.map(({ id }) => id));
   assert(ids.size === state.members.length && ids.size <= NODES_MAX, "members are distinct and within the limit");
   assert(state.slots.length === SLOTS, "every slot has a placement");
-  assert(state.voters.length >= 1 && state.voters.length <= VOTERS_MAX + 1, "voters within the limit");
+  assert(state.voters.length <= VOTERS_MAX + 1, "voters within the limit");
   assert(state.rf >= 1 && state.rf <= REPLICAS_MAX, "copies within the limit");
   for (const { members } of state.slots) {
     assert(members.length >= 1 && new Set(members).size === members.length, "a slot has distinct members");

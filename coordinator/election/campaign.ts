@@ -9,38 +9,23 @@ import {
   type ClusterState,
   type VoterSeat,
 } from "../../shared/cluster-state.ts";
-import type { ClusterId, OwnerId } from "../../shared/ids.ts";
+import type { ClusterId } from "../../shared/ids.ts";
 import type { InspectResult } from "../../shared/protocol/node-messages.ts";
 import { gather, wait, type Future, type Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
 import { compare, ZERO, type Ballot } from "../../shared/version.ts";
 import type { Answer } from "../links/link.ts";
+import type { CampaignResult, CampaignTerms, Candidate } from "./agreement.ts";
 import { VOTE_TIMEOUT_MS, type Voters } from "./voters.ts";
 
-export interface Candidate {
-  readonly owner: OwnerId;
-  /** Where clients reach this coordinator. */
-  readonly address: string;
+/** A candidate that asks voters. */
+export interface Canvasser extends Candidate {
   readonly cluster: ClusterId;
-  /** Last known addresses of nodes and coordinators; hints only. */
-  readonly hints: readonly string[];
   readonly timers: Timers;
   readonly voters: Voters;
 }
 
-export interface Won {
-  readonly epoch: number;
-  readonly ballot: Ballot;
-  readonly state: ClusterState;
-}
-
-export type CampaignResult =
-  | ({ readonly type: "won" } & Won)
-  /** Too few voters answered. `missing` is empty where not even a state was found. */
-  | { readonly type: "waiting"; readonly missing: readonly VoterSeat[]; readonly hints: readonly string[] }
-  | { readonly type: "leaderAlive"; readonly address: string; readonly epoch: number }
-  /** Another candidate was ahead: try again after a random delay. */
-  | { readonly type: "outPromised"; readonly epoch: number };
+const NOBODY_VOTES = "the state of this cluster is kept in an etcd: start again with --state etcd://host:port";
 
 interface Known {
   ballot: Ballot;
@@ -49,23 +34,15 @@ interface Known {
   epoch: number;
 }
 
-export interface CampaignTerms {
-  /** Epochs up to this one are spent already. */
-  readonly minEpoch: number;
-  /** The newest state known, which says whom to ask. */
-  readonly newest: { readonly ballot: Ballot; readonly state: ClusterState } | undefined;
-  /** V4: whether to ask the voters first if they would; off for a planned hand-over. */
-  readonly prevote: boolean;
-}
-
-export function* campaign(candidate: Candidate, terms: CampaignTerms): Script<CampaignResult> {
+export function* campaign(candidate: Canvasser, terms: CampaignTerms): Script<CampaignResult> {
   const { newest } = terms;
   const known: Known = { ballot: newest?.ballot ?? ZERO, state: newest?.state, epoch: terms.minEpoch };
   const answered = yield* discover(candidate, known);
-  if (!known.state) return { type: "waiting", missing: [], hints: candidate.hints };
+  if (!known.state) return { type: "waiting", missing: [] };
+  if (known.state.voters.length === 0) return { type: "waiting", missing: [], because: NOBODY_VOTES };
   if (!isMajority(known.state, answered)) {
     const missing = known.state.voters.filter(({ id }) => !answered.has(id));
-    return { type: "waiting", missing, hints: candidate.hints };
+    return { type: "waiting", missing };
   }
   const refused = terms.prevote ? yield* askFirst(candidate, known, known.state) : undefined;
   return refused ?? (yield* promiseAndAccept(candidate, known));
@@ -76,7 +53,7 @@ function isMajority({ voters }: ClusterState, ids: ReadonlySet<string>): boolean
 }
 
 /** V4. @returns why not, where a majority does not encourage us */
-function* askFirst(candidate: Candidate, known: Known, state: ClusterState): Script<CampaignResult | undefined> {
+function* askFirst(candidate: Canvasser, known: Known, state: ClusterState): Script<CampaignResult | undefined> {
   const { cluster, timers, voters } = candidate;
   const needed = votesNeeded(state.voters);
   const decided = (answers: readonly Answer[]): boolean => {
@@ -90,14 +67,14 @@ function* askFirst(candidate: Candidate, known: Known, state: ClusterState): Scr
   if (alive) return { type: "leaderAlive", address: String(alive["leader"]), epoch: known.ballot[0] };
   const ahead = highestPromise(answers);
   if (ahead > known.epoch) return { type: "outPromised", epoch: ahead };
-  return { type: "waiting", missing: [], hints: candidate.hints };
+  return { type: "waiting", missing: [] };
 }
 
 /**
  * Inspects hints, then everything that the states found so far name, until a majority of the newest state's voters has answered (it
  * includes somebody who knows a newer state, if there is one) or nothing new turns up. Returns the seats that answered.
  */
-function* discover(candidate: Candidate, known: Known): Script<Set<string>> {
+function* discover(candidate: Canvasser, known: Known): Script<Set<string>> {
   const answered = new Set<string>();
   const asked = new Set<string>();
   let open = true;
@@ -124,7 +101,7 @@ function* discover(candidate: Candidate, known: Known): Script<Set<string>> {
 }
 
 function learn(
-  candidate: Candidate,
+  candidate: Canvasser,
   known: Known,
   answer: Answer,
   address: string | undefined,
@@ -146,7 +123,7 @@ function adopt(known: Known, ballot: Ballot, text: string): void {
   known.state = decodeState(text);
 }
 
-function* promiseAndAccept(candidate: Candidate, known: Known): Script<CampaignResult> {
+function* promiseAndAccept(candidate: Canvasser, known: Known): Script<CampaignResult> {
   const epoch = known.epoch + 1;
   const promised = new Set<string>();
   for (;;) {
@@ -169,13 +146,13 @@ function* promiseAndAccept(candidate: Candidate, known: Known): Script<CampaignR
     if (known.state !== state) continue;
     const yes = state.voters.filter(({ id }) => promised.has(id)).length;
     if (yes < votesNeeded(state.voters)) {
-      return { type: "waiting", missing: state.voters.filter(({ id }) => !promised.has(id)), hints: candidate.hints };
+      return { type: "waiting", missing: state.voters.filter(({ id }) => !promised.has(id)) };
     }
     return yield* acceptFirst(candidate, state, epoch);
   }
 }
 
-function* acceptFirst(candidate: Candidate, adopted: ClusterState, epoch: number): Script<CampaignResult> {
+function* acceptFirst(candidate: Canvasser, adopted: ClusterState, epoch: number): Script<CampaignResult> {
   const { owner, address, voters } = candidate;
   const located = <T extends VoterSeat | ClusterState["members"][number]>(item: T): T =>
     ({ ...item, address: voters.addressOf({ kind: "node", ...item }) }) as T;
@@ -202,7 +179,7 @@ function* acceptFirst(candidate: Candidate, adopted: ClusterState, epoch: number
   if (ahead >= epoch && answers.filter(isOk).length < votesNeeded(state.voters))
     return { type: "outPromised", epoch: ahead };
   if (answers.filter(isOk).length < votesNeeded(state.voters)) {
-    return { type: "waiting", missing: state.voters.filter(({ id }) => memberOf(state, id)), hints: candidate.hints };
+    return { type: "waiting", missing: state.voters.filter(({ id }) => memberOf(state, id)) };
   }
   return { type: "won", epoch, ballot, state };
 }

@@ -1,8 +1,10 @@
 // Heartbeats of a leader: to every member and every voter, on control connections, all the time. Voters acknowledge while their disks keep
 // up; a majority's acknowledgement is this leader's confidence, without which it holds what comes in (C10). Nodes that know an older state
 // than the newest are taught it, so that any of them can tell a newcomer where the leader is. Fences keep the data safe, not these.
+// Where the state is kept in an etcd nobody votes: then a majority of the nodes, whose fences would tell of a successor, is as good a
+// reason to go on as a lease that lives, and the leader pauses only when it has neither. So data flows while etcd is gone.
 import type { ClusterState } from "../../shared/cluster-state.ts";
-import { votesNeeded } from "../../shared/cluster-state.ts";
+import { confirmersOf, votesNeeded } from "../../shared/cluster-state.ts";
 import { HEARTBEAT_MS, LEASE_MS } from "../../shared/limits.ts";
 import type { OwnerId } from "../../shared/ids.ts";
 import { sleep, wait, type Future, type Script } from "../../shared/script.ts";
@@ -98,9 +100,14 @@ export class Heartbeats {
   }
 
   #confirm(): void {
-    const { voters } = this.#host.stateLog.state;
-    const times = voters.map(({ id }) => this.#acknowledged.get(id) ?? -Infinity).sort((a, b) => b - a);
-    this.#confirmedAt = Math.max(this.#confirmedAt, times[votesNeeded(voters) - 1] ?? -Infinity);
+    const confirmers = confirmersOf(this.#host.stateLog.state);
+    const times = confirmers.map(({ id }) => this.#acknowledged.get(id) ?? -Infinity).sort((a, b) => b - a);
+    this.confirmed(times[votesNeeded(confirmers) - 1] ?? -Infinity);
+  }
+
+  /** Nobody else had won at this time: by a majority's acknowledgements, or by the place where that is agreed. */
+  confirmed(at: number): void {
+    this.#confirmedAt = Math.max(this.#confirmedAt, at);
     if (!this.#held || this.#host.timers.now - this.#confirmedAt > LEASE_MS) return;
     this.#held = false;
     this.#host.resumed();

@@ -1,15 +1,14 @@
 // Succession: what a coordinator does while it does not lead. It looks for the cluster; while a leader lives it follows it as a standby; when
 // the leader falls silent, hangs up or hands over, it stands for election (campaign.ts). Nothing but addresses is needed for that: the
-// cluster state lives on the voters. A planned hand-over skips the pre-vote; everything else asks the voters first (V4).
+// cluster state lives on the voters, or in an etcd (agreement.ts). A planned hand-over skips the pre-vote; everything else asks the voters first (V4).
 import { decodeState, type ClusterState } from "../../shared/cluster-state.ts";
 import type { ClusterId, OwnerId } from "../../shared/ids.ts";
 import type { FollowAnswer } from "../../shared/protocol/coordinator-messages.ts";
 import { sleep, wait, type Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
-import { compare, ZERO, type Ballot } from "../../shared/version.ts";
+import { compare, ZERO } from "../../shared/version.ts";
 import type { Links } from "../links/links.ts";
-import { campaign, type CampaignResult, type Won } from "./campaign.ts";
-import type { Voters } from "./voters.ts";
+import type { Agreement, CampaignResult, Agreed, Won } from "./agreement.ts";
 
 const RETRY_MS = 150;
 /** Silence of a leader after which a standby stands for election: a random time from here up to twice as much. */
@@ -29,7 +28,7 @@ export interface Rival {
 export interface SuccessionHost {
   readonly timers: Timers;
   readonly links: Links;
-  readonly voters: Voters;
+  readonly agreement: Agreement;
   readonly owner: OwnerId;
   readonly address: string;
   /** 0 ≤ x < 1. */
@@ -39,7 +38,9 @@ export interface SuccessionHost {
   readonly hints: () => readonly string[];
   readonly stopped: () => boolean;
   readonly following: (rival: Rival) => void;
-  readonly waiting: (missing: readonly { readonly id: string; readonly address: string }[]) => void;
+  readonly waiting: (missing: readonly { readonly id: string; readonly address: string }[], because?: string) => void;
+  /** There is no cluster yet. */
+  readonly unfounded: () => void;
   /** A newer state was heard of. */
   readonly learned: (state: ClusterState) => void;
 }
@@ -50,7 +51,9 @@ export type Occasion = "vacant" | "handed over" | "own";
 export class Succession {
   readonly #host: SuccessionHost;
   #epochSeen = 0;
-  #newest: { readonly ballot: Ballot; readonly state: ClusterState } | undefined;
+  /** Counts what was begun: only the latest goes on. */
+  #begun = 0;
+  #newest: Agreed | undefined;
 
   constructor(host: SuccessionHost) {
     this.#host = host;
@@ -65,15 +68,22 @@ export class Succession {
     return this.#epochSeen;
   }
 
+  /** This coordinator leads without an election. */
+  cease(): void {
+    this.#begun++;
+  }
+
   /** Ends when this coordinator has won an epoch, or is stopped. */
   *untilWon(first: Occasion): Script<Won | undefined> {
     let occasion = first;
-    while (!this.#host.stopped()) {
+    const begun = ++this.#begun;
+    const over = (): boolean => this.#host.stopped() || begun !== this.#begun;
+    while (!over()) {
       const result = yield* this.#campaign(occasion);
-      if (this.#host.stopped()) return undefined;
-      if (result?.type === "won") return result;
+      if (over()) return undefined;
+      if (result.type === "won") return result;
       occasion = "vacant";
-      if (result?.type === "leaderAlive" && result.address !== this.#host.address) {
+      if (result.type === "leaderAlive" && result.address !== this.#host.address) {
         occasion = yield* this.#follow(result);
         continue;
       }
@@ -83,21 +93,20 @@ export class Succession {
     return undefined;
   }
 
-  *#campaign(occasion: Occasion): Script<CampaignResult | undefined> {
-    const { cluster, owner, address, hints, timers, voters } = this.#host;
-    const id = cluster();
-    if (id === undefined) return undefined;
-    const candidate = { owner, address, cluster: id, hints: hints(), timers, voters };
-    return yield* campaign(candidate, {
+  *#campaign(occasion: Occasion): Script<CampaignResult> {
+    const { agreement, cluster, owner, address, hints } = this.#host;
+    const candidate = { owner, address, cluster: cluster(), hints: hints() };
+    return yield* agreement.campaign(candidate, {
       minEpoch: this.#epochSeen,
       newest: this.#newest,
       prevote: occasion === "vacant",
     });
   }
 
-  #lost(result: CampaignResult | undefined): void {
-    if (result?.type === "outPromised") this.saw(result.epoch);
-    if (result?.type === "waiting") this.#host.waiting(result.missing);
+  #lost(result: CampaignResult): void {
+    if (result.type === "outPromised") this.saw(result.epoch);
+    if (result.type === "waiting") this.#host.waiting(result.missing, result.because);
+    if (result.type === "noCluster") this.#host.unfounded();
   }
 
   /** Follows a leader for as long as it lives. @returns the occasion of the next election */

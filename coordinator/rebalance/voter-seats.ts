@@ -1,6 +1,7 @@
 // Voter seats (V5): who should vote, and the next single change towards it. One storage node: it alone. Two: both, and a record beside
 // the coordinator's cluster file, so that either may die. Three or four: three of them. Five and more: five. Even sizes occur in between;
 // majorities of neighbouring sets always meet. Seats that leave or do not answer go first, so that they are not needed for the rest.
+// Where the state is kept in an etcd there are no seats.
 import { votesNeeded, type ClusterState, type VoterSeat } from "../../shared/cluster-state.ts";
 import { VOTERS_MAX } from "../../shared/limits.ts";
 
@@ -15,6 +16,7 @@ export interface SeatWishes {
 
 /** The voter set one step nearer to what it should be; undefined when it is right, or when no such step could be agreed on now. */
 export function nextVoters(state: ClusterState, wishes: SeatWishes): readonly VoterSeat[] | undefined {
+  if (state.voters.length === 0) return undefined;
   // A change that is proposed must be carried through: only one for which both majorities answer is begun.
   const agreeable = (voters: readonly VoterSeat[]): boolean =>
     voters.filter(({ id }) => wishes.answers(id)).length >= votesNeeded(voters);

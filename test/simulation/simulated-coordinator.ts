@@ -1,10 +1,6 @@
 // A coordinator in the simulator: the real core, its connections, files and clock virtual. Its two files survive its death.
-import {
-  Coordinator,
-  type ClusterFile,
-  type CoordinatorEffect,
-  type CoordinatorEvent,
-} from "../../coordinator/coordinator.ts";
+import type { ClusterFile, CoordinatorEffect, CoordinatorEvent } from "../../coordinator/coordinator-events.ts";
+import { Coordinator } from "../../coordinator/coordinator.ts";
 import type { LocalVoterFile } from "../../coordinator/election/local-voter.ts";
 import { CHANNELS, type Channel } from "../../coordinator/links/link.ts";
 import type { Upkeep } from "../../coordinator/leader.ts";
