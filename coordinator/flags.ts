@@ -2,6 +2,7 @@
 // do (up, down, serve, demo, shell, nothing: a coordinator with a shell); any other word begins a shell command, to be run once.
 import path from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { parseEtcdLocation, type EtcdLocation } from "./etcd/place.ts";
 import { type Address, formatAddress, parseAddress } from "../shared/io/address.ts";
 import {
   addSecurityOptions,
@@ -38,6 +39,8 @@ export interface Flags {
   /** Whether the cluster file was named: then no other one is looked at. */
   readonly clusterFileGiven: boolean;
   readonly join: readonly string[];
+  /** Where epoch and state are kept, if not by nodes that vote. */
+  readonly etcd: EtcdLocation | undefined;
   readonly valueBytesMax: number;
   /** A node that is down for so long gives its slots to others; 0: never. */
   readonly replaceAfterMs: number;
@@ -70,6 +73,7 @@ export function parseInvocation(argv: readonly string[]): Invocation {
     clusterFile: given.clusterFile ?? DEFAULT_CLUSTER_FILE,
     clusterFileGiven: given.clusterFile !== undefined,
     join: given.join ?? [],
+    etcd: given.state,
     valueBytesMax: given.maxValue,
     replaceAfterMs: given.replaceAfter * 1_000,
     connect: given.connect,
@@ -96,6 +100,7 @@ interface Given extends SecurityFlags {
   readonly host: string;
   readonly clusterFile?: string;
   readonly join?: readonly string[];
+  readonly state?: EtcdLocation;
   readonly maxValue: number;
   readonly replaceAfter: number;
   readonly connect?: readonly string[];
@@ -141,6 +146,7 @@ function buildProgram(): Command {
     .option("--advertise <host:port>", "where others reach this coordinator, when that is another address", addressOf)
     .option("--cluster-file <file>", `where the cluster is remembered (default: ${DEFAULT_CLUSTER_FILE})`)
     .option("--join <host:port>", "look for the cluster at this node or coordinator (repeatable)", addAddress)
+    .option("--state <etcd://host:port,…>", "keep who leads, and the cluster's state, in this etcd", etcdOf)
     .option("--max-value <bytes>", "largest value taken", valueBytesOf, VALUE_BYTES_MAX_DEFAULT)
     .option(
       "--replace-after <seconds>",
@@ -194,4 +200,12 @@ function addressOf(text: string): Address {
 
 function addressesOf(text: string): readonly string[] {
   return text.split(",").map((item) => formatAddress(addressOf(item)));
+}
+
+function etcdOf(text: string): EtcdLocation {
+  try {
+    return parseEtcdLocation(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }

@@ -13,6 +13,9 @@ import { monotonicMs } from "../shared/io/system-clock.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import { Coordinator } from "./coordinator.ts";
 import type { CoordinatorEffect, CoordinatorEvent } from "./coordinator-events.ts";
+import type { EtcdRequest } from "./election/etcd-calls.ts";
+import { EtcdGateway } from "./etcd/gateway.ts";
+import type { EtcdLocation } from "./etcd/place.ts";
 import { claimVoterPlace, readClusterFile, readVoterFile, type VoterPlace, writeDurably } from "./files.ts";
 import type { NoticeSubject, RoleNews } from "./leader.ts";
 import type { LatencySeries } from "./metrics.ts";
@@ -38,6 +41,8 @@ export interface ServerOptions {
   readonly advertise?: Address | undefined;
   /** Whom this coordinator lets in, and what it shows to others. Default: everybody, nothing. */
   readonly security?: Security;
+  /** The etcd that keeps epoch and state; undefined: storage nodes vote. */
+  readonly etcd?: EtcdLocation | undefined;
   readonly role: (news: RoleNews) => void;
   readonly notice: (about: NoticeSubject, text: string) => void;
   /** Somebody was not let in. */
@@ -58,6 +63,7 @@ export class CoordinatorServer {
   /** Where REST is served for this coordinator, once it is: `host:port`. */
   httpAddress: string | undefined;
   readonly #options: ServerOptions;
+  readonly #etcd: EtcdGateway | undefined;
   #core: Coordinator | undefined;
   #listener: Listener | undefined;
   #voterPlace: VoterPlace | undefined;
@@ -76,6 +82,7 @@ export class CoordinatorServer {
 
   constructor(options: ServerOptions) {
     this.#options = options;
+    this.#etcd = options.etcd && new EtcdGateway(options.etcd.endpoints);
   }
 
   /** Where others reach it. */
@@ -112,7 +119,7 @@ export class CoordinatorServer {
 
   /** Listens and begins. Rejects when the port is taken or a file cannot be read. */
   async start(): Promise<void> {
-    const { host, port, clusterFile, join, valueBytesMax, replaceAfterMs } = this.#options;
+    const { host, port, clusterFile, join, valueBytesMax, etcd, replaceAfterMs } = this.#options;
     const connection = {
       lineBytesMax: lineBytesMax(valueBytesMax),
       requireObjectFirst: true,
@@ -141,6 +148,7 @@ export class CoordinatorServer {
         voterFile: readVoterFile(place.file),
         seat: `coordinator:${randomUUID()}`,
         valueBytesMax,
+        ...(etcd && { etcd }),
         http: () => this.httpAddress,
         uuid: randomUUID,
         random: Math.random,
@@ -159,6 +167,7 @@ export class CoordinatorServer {
     this.#core = undefined;
     for (const effect of effects) this.#carryOut(effect);
     for (const address of this.#dialers.keys()) this.#hangUp(address);
+    this.#etcd?.close();
     await this.#listener?.close();
     await this.#voterPlace?.release();
   }
@@ -260,6 +269,9 @@ export class CoordinatorServer {
       case "saveCluster":
         this.#save(this.#options.clusterFile, effect.file, { create: effect.create });
         return;
+      case "agree":
+        void this.#agree(effect.call, effect.request);
+        return;
       case "role":
         this.#options.role(effect);
         this.#tellDecided();
@@ -271,6 +283,11 @@ export class CoordinatorServer {
         this.#options.notice(effect.about, effect.text);
         return;
     }
+  }
+
+  async #agree(call: number, request: EtcdRequest): Promise<void> {
+    const answer = await this.#etcd?.call(request);
+    if (answer) this.#happened({ type: "agreed", call, answer });
   }
 
   /** Going on without a vote, or without the file that finds the cluster again, would be worse than ending. */

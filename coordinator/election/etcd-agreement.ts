@@ -94,7 +94,7 @@ export class EtcdAgreement implements Agreement {
     for (;;) {
       const lease = yield* this.#leased();
       const changed = lease && (yield* this.#found(text, this.#sign({ owner, address, epoch: ballot[0] }, lease)));
-      if (changed === "changed") return undefined;
+      if (changed === true) return undefined;
       if (typeof changed === "object" && changed.state) {
         this.#founding = false;
         return this.#occupied(changed.state.document.cluster);
@@ -103,7 +103,7 @@ export class EtcdAgreement implements Agreement {
     }
   }
 
-  *#found(text: string, sign: Put): Script<"changed" | Keys | string> {
+  *#found(text: string, sign: Put): Script<true | Keys | string> {
     const expected = [{ key: this.#stateKey, revision: 0 }];
     const puts = [{ key: this.#stateKey, value: text }, sign];
     return yield* this.#change({ op: "change", expected, puts, otherwise: [this.#stateKey] }, text);
@@ -135,7 +135,7 @@ export class EtcdAgreement implements Agreement {
       const puts = [{ key: this.#stateKey, value: text }];
       const changed = yield* this.#change({ op: "change", expected, puts, otherwise: [this.#stateKey] }, text);
       if (!active()) return false;
-      if (changed === "changed") return true;
+      if (changed === true) return true;
       if (typeof changed !== "string") this.#overtaken(changed, ballot, outPromised);
       yield* wait(sleep(this.#host.timers, RETRY_MS));
     }
@@ -184,7 +184,7 @@ export class EtcdAgreement implements Agreement {
     const sign = this.#sign({ owner, address, epoch: won.epoch }, found.lease);
     const puts = [{ key: this.#stateKey, value: text }, sign];
     const changed = yield* this.#change({ op: "change", expected, puts, otherwise: [this.#stateKey] }, text);
-    if (changed === "changed") return { type: "won", ...won };
+    if (changed === true) return { type: "won", ...won };
     if (typeof changed === "string") return waiting(changed);
     return { type: "outPromised", epoch: changed.state?.document.ballot[0] ?? 0 };
   }
@@ -290,18 +290,18 @@ export class EtcdAgreement implements Agreement {
    * Changes the state to this text. An earlier copy of the same request may have come through, then ours is refused: what counts is
    * whether the state is ours now.
    */
-  *#change(request: EtcdRequest, text: string): Script<"changed" | Keys | string> {
+  *#change(request: EtcdRequest, text: string): Script<true | Keys | string> {
     const answer = yield* wait(this.#host.calls.call(request));
     if (answer.type === "changed") {
       this.#kept = { text, revision: answer.revision };
-      return "changed";
+      return true;
     }
     if (answer.type === "leaseOver") this.#lease = undefined;
     if (answer.type !== "entries") return this.#silent(messageOf(answer));
     const own = answer.entries.find(({ key, value }) => key === this.#stateKey && value === text);
     if (!own) return this.#parse(answer.entries);
     this.#kept = { text, revision: own.revision };
-    return "changed";
+    return true;
   }
 
   #parse(entries: readonly Entry[]): Keys | string {

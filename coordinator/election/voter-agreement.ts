@@ -25,12 +25,12 @@ export class VoterAgreement implements Agreement {
   }
 
   /** The first node, blank, is the only voter: that it takes the state is all the agreement there is (C0). */
-  *vacant(): Script<KvError | undefined> {
-    return undefined;
+  vacant(): Script<KvError | undefined> {
+    return nothing();
   }
 
-  *found(): Script<KvError | undefined> {
-    return undefined;
+  found(): Script<KvError | undefined> {
+    return nothing();
   }
 
   *campaign(candidate: Candidate, terms: CampaignTerms): Script<CampaignResult> {
@@ -82,10 +82,20 @@ export class VoterAgreement implements Agreement {
   }
 
   /** Heartbeats say it. */
-  *lead(): Script<void> {}
+  lead(): Script<void> {
+    return nothing();
+  }
 
   /** The connections that close say it. */
-  *resign(): Script<void> {}
+  resign(): Script<void> {
+    return nothing();
+  }
+}
+
+function* nothing(): Script<undefined> {
+  const done = new Future<undefined>();
+  done.resolve(undefined);
+  return yield* wait(done);
 }
 
 function union(a: readonly VoterSeat[], b: readonly VoterSeat[]): VoterSeat[] {
