@@ -28,7 +28,8 @@ function standbyLines({ leader, epoch }: RoleNews): string[] {
   ];
 }
 
-function waitingLines({ missing, asked }: RoleNews, startCommand: StartCommand): string[] {
+function waitingLines({ missing, asked, because }: RoleNews, startCommand: StartCommand): string[] {
+  if (because !== undefined) return [`Waiting: ${because}.`];
   if (missing.length === 0) {
     const rows = asked.map((address) => `  ${address}: ${commandAt(address)}`);
     return ["Waiting: no node of the cluster answers. Start them again, with the data they had:", ...rows];

@@ -5,9 +5,9 @@ import { Buffer } from "node:buffer";
 import type { EtcdAnswer, EtcdRequest, Entry } from "../election/etcd-calls.ts";
 
 /** How long one member may take. One that lives answers within a disk's sync; one without a majority never does. */
-const MEMBER_MS_MAX = 700;
+const MEMBER_MS_MAX = 1_000;
 /** How long all of them may take. */
-const CALL_MS_MAX = 1_500;
+const CALL_MS_MAX = 2_500;
 /** `code` of an error: no such lease. */
 const NOT_FOUND = 5;
 

@@ -69,6 +69,7 @@ const STATUS = open(
     leader: open({ address: TEXT, sinceMs: MS }),
     standbys: list(TEXT),
     voters: list(open({ id: TEXT, address: TEXT, answers: FLAG })),
+    stateAt: open({ place: TEXT, answers: FLAG }),
     rf: COUNT,
     copies: COUNT,
     underReplicatedSlots: COUNT,
@@ -76,7 +77,7 @@ const STATUS = open(
     operations: list(ref("Operation")),
     waitingFor: list(SEAT),
   },
-  ["leader", "waitingFor"],
+  ["leader", "stateAt", "waitingFor"],
 );
 
 const RING = open({

@@ -51,7 +51,7 @@ export class EventLog {
   }
 }
 
-function roleText({ role, epoch, leader, missing }: RoleNews, own: string): string {
+function roleText({ role, epoch, leader, missing, because }: RoleNews, own: string): string {
   switch (role) {
     case "new":
       return `coordinator ${own} waits for its first node`;
@@ -60,6 +60,7 @@ function roleText({ role, epoch, leader, missing }: RoleNews, own: string): stri
     case "standby":
       return `coordinator ${own} stands by${leader === undefined ? "" : `: ${leader} leads epoch ${epoch}`}`;
     case "waiting": {
+      if (because !== undefined) return `coordinator ${own} waits: ${because}`;
       const who = missing.map(({ id }) => id).join(", ");
       return `coordinator ${own} waits for a majority of the voters${who === "" ? "" : `: ${who} missing`}`;
     }

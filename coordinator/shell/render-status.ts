@@ -32,6 +32,7 @@ function headLines(answer: StatusAnswer, style: Style): readonly string[] {
 function voterText(answer: StatusAnswer, style: Style): string {
   const silent = answer.voters.filter((voter) => !voter.answers);
   const all = answer.voters.map((voter) => voter.id).join(", ");
+  if (answer.stateAt) return `none: the state is in ${placeText(answer.stateAt, style)}`;
   if (answer.voters.length === 0) return "none";
   if (silent.length === 0) return `${all} (all answer)`;
   const needed = Math.floor(answer.voters.length / 2) + 1;
@@ -39,6 +40,10 @@ function voterText(answer: StatusAnswer, style: Style): string {
   const names = silent.map((voter) => voter.id).join(", ");
   const paint = answering < needed ? style.red : style.yellow;
   return `${all} ${paint(`(no answer from ${names}; ${answering} of the ${needed} needed)`)}`;
+}
+
+function placeText({ place, answers }: NonNullable<StatusAnswer["stateAt"]>, style: Style): string {
+  return answers ? place : `${place} ${style.yellow("(does not answer: changes of the cluster wait)")}`;
 }
 
 function copiesText(answer: StatusAnswer, style: Style): string {

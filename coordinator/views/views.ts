@@ -70,6 +70,7 @@ export function* status(leader: Leader, now: number): Script<Body<StatusAnswer>>
     leader: { address: state.leader.address, sinceMs: Math.round(now - leader.since) },
     standbys: leader.standbys.addresses,
     voters: state.voters.map(({ id, address }) => ({ id, address, answers: leader.heartbeats.answers(id) })),
+    ...(leader.place && { stateAt: leader.place }),
     rf: state.rf,
     copies,
     underReplicatedSlots: state.slots.filter(({ members }) => members.length < state.rf).length,

@@ -292,6 +292,8 @@ export interface StatusAnswer {
   readonly leader?: { readonly address: string; readonly sinceMs: number };
   readonly standbys: readonly string[];
   readonly voters: readonly { readonly id: string; readonly address: string; readonly answers: boolean }[];
+  /** Where the state is kept, and whether that answers; absent where storage nodes vote. */
+  readonly stateAt?: { readonly place: string; readonly answers: boolean };
   readonly rf: number;
   /** What rf comes to with the nodes there are. */
   readonly copies: number;

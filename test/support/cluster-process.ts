@@ -39,6 +39,8 @@ export interface ClusterOptions {
   readonly coordinators?: number;
   /** Whether all coordinators run from one cluster file; otherwise each has its own, and joins. */
   readonly oneClusterFile?: boolean;
+  /** `--state` of the coordinators. */
+  readonly state?: string;
 }
 
 interface Member {
@@ -59,15 +61,17 @@ export class ClusterProcess {
   readonly #nodes = new Map<string, Member>();
   readonly #coordinators = new Map<string, Member>();
   readonly #oneClusterFile: boolean;
+  readonly #state: readonly string[];
 
-  private constructor(oneClusterFile: boolean) {
+  private constructor({ oneClusterFile = false, state }: ClusterOptions) {
     this.#oneClusterFile = oneClusterFile;
+    this.#state = state === undefined ? [] : ["--state", state];
   }
 
   /** Starts the processes and adds the nodes. Closed by `closeClusters`. */
   static async start(options: ClusterOptions = {}): Promise<ClusterProcess> {
     buildProgram();
-    const cluster = new ClusterProcess(options.oneClusterFile === true);
+    const cluster = new ClusterProcess(options);
     open.add(cluster);
     const ids = NODE_IDS.slice(0, options.nodes ?? 3);
     await Promise.all([cluster.startCoordinator(), ...ids.map((id) => cluster.startNode(id))]);
@@ -145,7 +149,16 @@ export class ClusterProcess {
   async startCoordinator(name = FIRST, join: readonly string[] = this.#joinedBy(name)): Promise<void> {
     const port = this.#coordinators.get(name)?.port ?? (await freePort());
     const where = join.flatMap((address) => ["--join", address]);
-    const args = ["serve", "--no-http", "--port", String(port), "--cluster-file", this.#clusterFile(name), ...where];
+    const args = [
+      "serve",
+      "--no-http",
+      "--port",
+      String(port),
+      "--cluster-file",
+      this.#clusterFile(name),
+      ...where,
+      ...this.#state,
+    ];
     const process = startProgram("runtime", args, this.folder);
     this.#coordinators.set(name, { port, process });
     await process.ready;
@@ -257,7 +270,7 @@ export class ClusterProcess {
   }
 
   #joinedBy(name: string): string[] {
-    return name === FIRST ? [] : this.nodeIds.map((id) => this.addressOf(id));
+    return name === FIRST || this.#state.length > 0 ? [] : this.nodeIds.map((id) => this.addressOf(id));
   }
 
   #clusterFile(name: string): string {
