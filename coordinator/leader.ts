@@ -8,7 +8,6 @@ import type { Timers } from "../shared/timers.ts";
 import type { Ballot, Stamp, Version } from "../shared/version.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import type { DigestResult } from "../shared/protocol/node-messages.ts";
-import { PROTOCOL_VERSIONS } from "../shared/protocol/version.ts";
 import { FailureDetector } from "./cluster/failure-detector.ts";
 import { Peers } from "./cluster/peers.ts";
 import { slotRuntimes, type SlotRuntime } from "./cluster/slot-runtime.ts";
@@ -19,6 +18,7 @@ import { Standbys } from "./election/standbys.ts";
 import type { Voters } from "./election/voters.ts";
 import { failure } from "./links/link.ts";
 import type { Links } from "./links/links.ts";
+import { ADOPT_TIMEOUT_MS, greetNewcomer, takenByOther } from "./newcomer.ts";
 import type { SlotLoad } from "./rebalance/batch.ts";
 import type { RebalanceContext } from "./rebalance/context.ts";
 import { Topology } from "./rebalance/topology.ts";
@@ -30,8 +30,6 @@ import { Sequencer } from "./sequencer/sequencer.ts";
 import type { SequencerContext } from "./sequencer/context.ts";
 
 const DIGEST_TIMEOUT_MS = 2_000;
-const ADOPT_TIMEOUT_MS = 2_000;
-const CONNECT_POLL_MS = 20;
 /** Silence after which a replica is asked last. */
 const SLUGGISH_MS = 1_200;
 /** Without a majority of the voters for this long, operations are refused rather than held. */
@@ -373,35 +371,4 @@ export class Leader {
     if (answer["code"] === "NODE_TAKEN") return new KvError("NODE_TAKEN", String(answer["message"]));
     return new KvError("NODE_UNREACHABLE", `${address} could not be added: ${String(answer["message"])}`);
   }
-}
-
-export interface Newcomer {
-  readonly cluster: string | null;
-  readonly incarnation: ClusterState["members"][number]["incarnation"];
-}
-
-/** Says hello to a node that is to be added, as soon as it is connected. */
-export function* greetNewcomer(timers: Timers, links: Links, address: string): Script<Newcomer | KvError> {
-  const link = links.to(address);
-  const until = timers.now + ADOPT_TIMEOUT_MS;
-  while (!(link.isUp("control") && link.isUp("data")) && timers.now < until)
-    yield* wait(sleep(timers, CONNECT_POLL_MS));
-  const answer = yield* wait(link.call("control", { op: "hello", versions: PROTOCOL_VERSIONS }, ADOPT_TIMEOUT_MS));
-  if (answer["code"] === "UNSUPPORTED_PROTOCOL") return new KvError("UNSUPPORTED_PROTOCOL", String(answer["message"]));
-  if (answer["status"] !== "ok") {
-    const port = address.slice(address.lastIndexOf(":") + 1);
-    return new KvError(
-      "NODE_UNREACHABLE",
-      `no storage node answers at ${address}: start one with ./node_server ${port}`,
-    );
-  }
-  if (answer["role"] !== "node") return new KvError("BAD_REQUEST", `${address} is a coordinator, not a storage node`);
-  return answer as unknown as Newcomer;
-}
-
-export function takenByOther(address: string, cluster: string): KvError {
-  return new KvError(
-    "NODE_TAKEN",
-    `${address} belongs to another cluster (${cluster}): start it with an empty --data-dir, or run ./runtime --join ${address} to use that cluster`,
-  );
 }

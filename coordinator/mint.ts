@@ -11,8 +11,8 @@ import type { Timers } from "../shared/timers.ts";
 import type { Ballot } from "../shared/version.ts";
 import { FIRST_STAMP } from "./cluster/peers.ts";
 import type { Agreement, Won } from "./election/agreement.ts";
-import { greetNewcomer, takenByOther, type Newcomer } from "./leader.ts";
 import type { Links } from "./links/links.ts";
+import { greetNewcomer, takenByOther, type Newcomer } from "./newcomer.ts";
 
 export type AddNode = Extract<TopologyChange, { op: "addnode" }>;
 

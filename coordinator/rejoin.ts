@@ -6,8 +6,9 @@ import type { NodeId } from "../shared/ids.ts";
 import type { Script } from "../shared/script.ts";
 import type { Timers } from "../shared/timers.ts";
 import type { Voters } from "./election/voters.ts";
-import { greetNewcomer, takenByOther, type Leader } from "./leader.ts";
+import type { Leader } from "./leader.ts";
 import type { Links } from "./links/links.ts";
+import { greetNewcomer, takenByOther } from "./newcomer.ts";
 
 export interface RejoinHost {
   readonly timers: Timers;

@@ -22,7 +22,16 @@ const JOIN_TIMEOUT_MS = 2_000;
 export interface StartOptions {
   readonly flags: Pick<
     Flags,
-    "port" | "http" | "host" | "advertise" | "security" | "clusterFile" | "join" | "etcd" | "valueBytesMax" | "replaceAfterMs"
+    | "port"
+    | "http"
+    | "host"
+    | "advertise"
+    | "security"
+    | "clusterFile"
+    | "join"
+    | "etcd"
+    | "valueBytesMax"
+    | "replaceAfterMs"
   >;
   readonly log: Logger;
   /** Changes of leader and nodes, after the first decision. */
