@@ -26,7 +26,7 @@ function showState(state) {
   showProgress(state);
   showSample({ at: state.at, ...state.load });
   showLink("live");
-  showBanner(problemsOf(state));
+  showBanner(problemsOf(state), state.nodes.some((node) => node.state === "down") ? "bad" : "warn");
   setText(
     "as-of",
     `As of ${clock(state.at)}, seen by the leader ${state.leader?.address ?? ""} · epoch ${state.epoch}`,

@@ -228,7 +228,8 @@ function paintLabel(context, { center, outer, size }, { id, angle, part, dim }) 
   context.font = `600 ${many ? 11 : 13}px system-ui, sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "middle";
-  const [x, y] = [center + Math.cos(angle) * radius, center + Math.sin(angle) * radius];
+  // Words are wider than high: beside the ring they stand farther off than above it.
+  const [x, y] = [center + Math.cos(angle) * (radius + (many ? 2 : 8)), center + Math.sin(angle) * radius];
   context.fillText(short, x, many ? y : y - 7);
   if (many) return;
   context.font = "12px system-ui, sans-serif";
