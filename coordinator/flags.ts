@@ -121,6 +121,7 @@ Commands:
   serve            a coordinator without a shell, for a service manager
   demo             half a minute that shows it all, on a throw-away cluster: a node killed, the leader killed,
                    nothing lost
+  recover --unsafe when a majority of the voters is gone for good: says what that may lose, and asks twice
   shell            a shell on a coordinator that runs already (--connect)
   <shell command>  run once: get apple, put apple 123, status, … (\`help\` lists them)
 

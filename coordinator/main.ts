@@ -1,6 +1,7 @@
 // Main of `./runtime`: from the first word of the command line to the command that it names, and to the exit status.
 import { demo } from "./commands/demo.ts";
 import { down, up } from "./commands/up.ts";
+import { recover } from "./commands/recover.ts";
 import { interactive, serve } from "./commands/serve.ts";
 import { shellOptions } from "./commands/connect.ts";
 import { type Flags, parseInvocation } from "./flags.ts";
@@ -22,6 +23,7 @@ export async function main(argv: readonly string[]): Promise<void> {
 async function run(flags: Flags, words: readonly string[]): Promise<number> {
   const [command, ...rest] = words;
   if (command === undefined) return await interactive(flags);
+  if (command === "recover") return await recover(flags, rest);
   if (rest.length === 0) {
     if (command === "up") return await up(flags);
     if (command === "down") return await down();

@@ -57,7 +57,7 @@ export class Voting {
   /** V2. @throws KvError WRONG_NODE */
   prepare(line: PrepareRequest): Introduction {
     this.#check(line.cluster, line.voter);
-    return this.#vote(() => prepare(this.#control.state.voter, line.epoch, line.owner));
+    return this.#vote(() => this.#withNewest(prepare(this.#control.state.voter, line.epoch, line.owner)));
   }
 
   /** V3. @throws KvError WRONG_NODE */
@@ -121,6 +121,12 @@ export class Voting {
       "WRONG_NODE",
       `this is node ${identity.id ?? "(blank)"} of cluster ${identity.cluster ?? "(none)"}`,
     );
+  }
+
+  /** V5: a former voter tells the newest state that it was taught: the candidate then counts the votes of the voters named there. */
+  #withNewest({ changes, answer }: VoterDecision): VoterDecision {
+    const { ballot, state } = this.#learned;
+    return { changes, answer: compare(ballot, answer.ballot) > 0 ? { ...answer, ballot, state } : answer };
   }
 
   /** Makes a decision's changes durable and answers it; a refusal too waits for the promise it rests on. */

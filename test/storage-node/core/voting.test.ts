@@ -65,3 +65,9 @@ test("what a leader teaches is told to those that inspect, where it is newer tha
   bench.settle({ op: "learn", cluster: CLUSTER, ballot: [1, 2], state: "second" });
   expect(bench.settle({ op: "inspect" })).toMatchObject({ ballot: [1, 4], state: "fourth" });
 });
+
+test("V5: a voter that was taught a newer state than it accepted answers a candidate with that one", () => {
+  bench.settle({ op: "learn", cluster: CLUSTER, ballot: [900, 1], state: "without A" });
+  const asked = { op: "prepare", cluster: CLUSTER, voter: "A", epoch: 2, owner: OWNER };
+  expect(bench.settle(asked)).toMatchObject({ status: "ok", ballot: [900, 1], state: "without A" });
+});
