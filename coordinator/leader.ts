@@ -191,6 +191,7 @@ export class Leader {
 
   /** Greets the nodes, watches them, goes on with what stands in the state. */
   start(): void {
+    this.#host.voters.local.establish(this.state.cluster);
     run(this.heartbeats.run());
     run(this.#host.agreement.lead(this.#leading()));
     run(this.#failureDetector.run());
@@ -318,7 +319,8 @@ export class Leader {
     };
   }
 
-  #localSeat(): ClusterState["voters"][number] {
+  #localSeat(): ClusterState["voters"][number] | undefined {
+    if (!this.#host.voters.local.established) return undefined;
     return { id: this.#host.voters.local.seat, kind: "coordinator", address: this.#host.address };
   }
 

@@ -27,13 +27,16 @@ export interface LocalVoterFile {
   /** `coordinator:<uuid>`: the seat's id in the cluster state. */
   readonly seat: string;
   readonly cluster: ClusterId;
-  readonly record: VoterRecord;
+  /** Absent until the seat has voted. */
+  readonly record?: VoterRecord;
 }
 
 export class LocalVoter {
   readonly seat: string;
   #cluster: ClusterId | undefined;
   #record: VoterRecord | undefined;
+  /** Whether the seat's id is on disk: before that nobody may count on it. */
+  #established: boolean;
   readonly #watch = new LeaderWatch();
   readonly #persist: (file: LocalVoterFile, token: number) => void;
   #tokens = 0;
@@ -46,6 +49,7 @@ export class LocalVoter {
     this.seat = seat;
     this.#cluster = file?.cluster;
     this.#record = file?.record;
+    this.#established = file !== undefined;
     this.#persist = persist;
     this.#saved.resolve();
   }
@@ -56,6 +60,16 @@ export class LocalVoter {
 
   accept(request: Omit<AcceptRequest, "id" | "op">): Future<Answer> {
     return this.#vote(request, () => accept(this.#record, request));
+  }
+
+  /** Whether the seat outlives this process. A seat that is named in the state and then lost could be missed for ever. */
+  get established(): boolean {
+    return this.#established;
+  }
+
+  /** Puts the seat's id on disk, where it is not. */
+  establish(cluster: ClusterId): void {
+    if (!this.#established && this.#record === undefined) this.#save(cluster, undefined);
   }
 
   /** V4. */
@@ -136,12 +150,12 @@ export class LocalVoter {
   }
 
   #save(cluster: ClusterId, record: VoterRecord | undefined): void {
-    if (!record) return;
     this.#cluster = cluster;
     this.#record = record;
     const token = ++this.#tokens;
     this.#saved = new Future();
     this.#unsaved.set(token, this.#saved);
-    this.#persist({ format: 1, seat: this.seat, cluster, record }, token);
+    this.#saved.whenDone(() => (this.#established = true));
+    this.#persist({ format: 1, seat: this.seat, cluster, ...(record && { record }) }, token);
   }
 }

@@ -10,8 +10,8 @@ export interface SeatWishes {
   readonly leaving: string | undefined;
   /** Whether a seat answers. */
   readonly answers: (id: string) => boolean;
-  /** The record beside our own cluster file. */
-  readonly local: VoterSeat;
+  /** The record beside our own cluster file, once it is there. */
+  readonly local: VoterSeat | undefined;
 }
 
 /** The voter set one step nearer to what it should be; undefined when it is right, or when no such step could be agreed on now. */
@@ -27,8 +27,10 @@ export function nextVoters(state: ClusterState, wishes: SeatWishes): readonly Vo
 function steps(state: ClusterState, wishes: SeatWishes): (readonly VoterSeat[])[] {
   const wanted = wantedVoters(state, wishes);
   const unwanted = state.voters.filter((seat) => !wanted.some(({ id }) => id === seat.id));
-  const isHindrance = ({ id }: VoterSeat): boolean => id === wishes.leaving || !wishes.answers(id);
-  const hindrances = unwanted.filter(isHindrance);
+  // The silent go first, then a record beside a cluster file, which is lost the easiest.
+  const rank = ({ id, kind }: VoterSeat): number => (wishes.answers(id) ? (kind === "coordinator" ? 1 : 2) : 0);
+  const isHindrance = (seat: VoterSeat): boolean => seat.id === wishes.leaving || rank(seat) < 2;
+  const hindrances = unwanted.filter(isHindrance).sort((a, b) => rank(a) - rank(b));
   const missing = wanted.filter(({ id }) => wishes.answers(id) && !state.voters.some((seat) => seat.id === id));
   const without = (gone: VoterSeat): readonly VoterSeat[] => state.voters.filter(({ id }) => id !== gone.id);
   const removable = state.voters.length > 1;
@@ -48,7 +50,7 @@ function wantedVoters(state: ClusterState, wishes: SeatWishes): VoterSeat[] {
   const nodes = ordered
     .slice(0, nodeSeats(staying.length))
     .map(({ id, address }): VoterSeat => ({ id, kind: "node", address }));
-  return staying.length === 2 ? [...nodes, wishes.local] : nodes;
+  return staying.length === 2 && wishes.local ? [...nodes, wishes.local] : nodes;
 }
 
 function nodeSeats(nodes: number): number {
