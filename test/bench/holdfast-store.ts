@@ -1,5 +1,5 @@
 // Our cluster as a store: storage nodes and one coordinator, as people start them, with REST beside.
-import { ClusterProcess } from "../support/cluster-process.ts";
+import { ClusterProcess, freePort } from "../support/cluster-process.ts";
 import type { Roles } from "./load-process.ts";
 import type { Store } from "./store.ts";
 
@@ -9,7 +9,8 @@ export interface HoldfastStore extends Store {
 
 /** @param nodes Storage nodes; three copies where there are as many. */
 export async function startHoldfast(nodes: number): Promise<HoldfastStore> {
-  const cluster = await ClusterProcess.start({ nodes, rf: Math.min(3, nodes) });
+  const http = await freePort();
+  const cluster = await ClusterProcess.start({ nodes, rf: Math.min(3, nodes), http });
   const roles = (): Roles => [
     { role: "coordinator", pid: cluster.coordinator.child.pid ?? 0 },
     ...cluster.nodeIds.map((id) => ({ role: "nodes", pid: cluster.node(id).child.pid ?? 0 })),
@@ -18,7 +19,7 @@ export async function startHoldfast(nodes: number): Promise<HoldfastStore> {
     name: "holdfast",
     version: `${nodes} nodes, ${Math.min(3, nodes)} copies, level quorum: on disk at a majority`,
     target: { store: "holdfast", address: cluster.address },
-    http: null,
+    http: `http://127.0.0.1:${http}`,
     get roles() {
       return roles();
     },

@@ -2,7 +2,7 @@
 // same run: the stores take turns, round after round, and medians are compared. All processes and the load share the cores.
 //
 //   --quick          within a minute: fewer workloads, shorter rounds
-//   --only <text>    workloads whose name holds this
+//   --only <text>    workloads whose name holds this (`HTTP`: those under wrk)
 //   --alone          without the peers
 //   --rounds <n>     turns of every store (default 3)
 //   --seconds <n>    measured in each turn (default 4)
@@ -11,9 +11,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { parseArgs } from "node:util";
-import { fallen, type Report, type Row } from "./figures.ts";
+import { etcdByItsOwnTool } from "./etcd-store.ts";
+import { fallen, type Report, type Row, type Single } from "./figures.ts";
+import { hasWrk, measureHttp } from "./http-rounds.ts";
 import { chartOf, tableOf } from "./report-text.ts";
 import { measureRow, type Contestants } from "./rounds.ts";
+import { addedNode, coldUp, idleMemory } from "./singles.ts";
 import { Systems } from "./systems.ts";
 import { KEYS, MAIN, OURS, VALUE_BYTES, type Workload } from "./workload.ts";
 
@@ -65,12 +68,15 @@ function note(line: string): void {
 async function run(flags: Flags, systems: Systems): Promise<Report> {
   const chosen = (list: readonly Workload[]): Workload[] =>
     list.filter(({ name }) => name.includes(flags.only) && (!flags.quick || QUICK.includes(name)));
+  const whole = !flags.quick && flags.only === "";
+  const singles: Single[] = whole ? [await coldUp()] : [];
   const holdfast = await systems.holdfast();
+  if (whole) singles.push(idleMemory(holdfast));
   const redis = flags.alone ? undefined : await systems.redis(note);
   const stores = redis === undefined ? [holdfast] : [holdfast, redis];
   const load = systems.load();
-  note("filling in the keys …");
   const keys = flags.quick ? QUICK_KEYS : KEYS;
+  note("filling in the keys …");
   for (const { target } of stores) if (target !== null) await load.fill(target, keys, VALUE_BYTES);
   const rows: Row[] = [];
   const plan = { rounds: flags.rounds, measureMs: flags.seconds * 1_000, note };
@@ -81,7 +87,18 @@ async function run(flags: Flags, systems: Systems): Promise<Report> {
   await measure(chosen(MAIN), { load, stores });
   await measure(chosen(OURS), { load, stores: [holdfast] });
   const versions = Object.fromEntries(stores.map(({ name, version }) => [name, version]));
-  return { format: 1, machine: machine(), versions, rows, singles: [] };
+  if (redis !== undefined) await systems.stop(redis);
+  if (!flags.quick && "HTTP".includes(flags.only)) {
+    const etcd = flags.alone ? undefined : await systems.etcd(note);
+    if (!hasWrk()) note("wrk is not installed (apt-get install wrk): no HTTP");
+    else rows.push(...(await measureHttp(etcd === undefined ? [holdfast] : [holdfast, etcd], plan)));
+    if (etcd !== undefined) versions["etcd"] = etcd.version;
+    const byTool = etcd && whole ? await etcdByItsOwnTool(etcd) : undefined;
+    if (byTool !== undefined) singles.push(byTool);
+    if (etcd !== undefined) await systems.stop(etcd);
+  }
+  if (whole) singles.push(...(await addedNode(holdfast, load)));
+  return { format: 1, machine: machine(), versions, rows, singles };
 }
 
 function machine(): Report["machine"] {

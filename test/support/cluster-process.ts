@@ -41,6 +41,8 @@ export interface ClusterOptions {
   readonly oneClusterFile?: boolean;
   /** `--state` of the coordinators. */
   readonly state?: string;
+  /** Port for REST of the first coordinator; without it none serves REST. */
+  readonly http?: number;
 }
 
 interface Member {
@@ -62,9 +64,11 @@ export class ClusterProcess {
   readonly #coordinators = new Map<string, Member>();
   readonly #oneClusterFile: boolean;
   readonly #state: readonly string[];
+  readonly #http: readonly string[];
 
-  private constructor({ oneClusterFile = false, state }: ClusterOptions) {
+  private constructor({ oneClusterFile = false, state, http }: ClusterOptions) {
     this.#oneClusterFile = oneClusterFile;
+    this.#http = http === undefined ? ["--no-http"] : ["--http", String(http)];
     this.#state = state === undefined ? [] : ["--state", state];
   }
 
@@ -151,7 +155,7 @@ export class ClusterProcess {
     const where = join.flatMap((address) => ["--join", address]);
     const args = [
       "serve",
-      "--no-http",
+      ...(name === FIRST ? this.#http : ["--no-http"]),
       "--port",
       String(port),
       "--cluster-file",
