@@ -33,6 +33,7 @@ export type ArgumentKind =
   | "copies"
   | "address"
   | "target"
+  | "file"
   | "operation"
   | "command"
   | "change";
@@ -131,6 +132,20 @@ export interface LogTail {
   readonly lines: readonly string[];
 }
 
+/** A file under way: `finish` gives it its name, `abandon` leaves nothing of it. */
+export interface FileUnderWay {
+  readonly write: (text: string) => Promise<void>;
+  readonly finish: () => Promise<void>;
+  readonly abandon: () => Promise<void>;
+}
+
+export interface ShellFiles {
+  /** @throws UsageError where it exists and is not to be replaced, or cannot be written */
+  readonly create: (file: string, options: { readonly replace: boolean }) => Promise<FileUnderWay>;
+  /** @throws UsageError, while it is read, where it cannot be */
+  readonly lines: (file: string) => AsyncIterable<string>;
+}
+
 /** Where reads go: the coordinator, or straight to one node. */
 export interface Connection {
   readonly kind: "leader" | "coordinator" | "node";
@@ -153,6 +168,11 @@ export interface ShellContext {
   readonly level: Level;
   readonly connection: Connection;
   readonly valueBytesMax: number;
+  /** Whether the user has turned away from this command. */
+  readonly over: boolean;
+  readonly files: ShellFiles;
+  /** Says how far a long command is, now and then; nothing under `--json`. */
+  progress(text: string): void;
   setLevel(level: Level): void;
   call<Op extends keyof Answers>(message: Message<Op>): Promise<Answers[Op]>;
   /** Sends a topology change and shows its progress until it ends or the user turns away. */

@@ -77,6 +77,7 @@ function ofKind(kind: ArgumentKind | undefined, command: CommandSpec, vocabulary
     case "value":
     case "prefix":
     case "address":
+    case "file":
     case "change":
     case undefined:
       return [];

@@ -160,6 +160,7 @@ function checked(command: CommandSpec, spec: ArgumentSpec, word: string, all: re
     case "value":
     case "address":
     case "target":
+    case "file":
     case "operation":
     case "command":
     case "change":

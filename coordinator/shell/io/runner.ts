@@ -16,6 +16,7 @@ import type { Style } from "../style.ts";
 import { nearest } from "../suggest.ts";
 import { splitWords } from "../words.ts";
 import type { Word } from "../words.ts";
+import { DUMP_FILES } from "./dump-files.ts";
 import { followOperation } from "./follow.ts";
 import type { Link } from "./link.ts";
 import type { Progress } from "./progress.ts";
@@ -41,6 +42,8 @@ export interface RunnerEffects {
 }
 
 const COLUMNS_MIN = 40;
+/** Between two lines on how far a long command is. */
+const TELL_EVERY_MS = 2_000;
 
 export class Runner {
   readonly #effects: RunnerEffects;
@@ -153,6 +156,7 @@ export class Runner {
       if (!json && !turn.over && lines.length > 0) effects.print(lines.join("\n"));
     };
     const level = (): Level => this.#level;
+    const told = { atMs: performance.now() };
     return {
       commands: COMMANDS,
       style: effects.style,
@@ -166,6 +170,15 @@ export class Runner {
         return link.connection;
       },
       valueBytesMax: link.valueBytesMax,
+      get over() {
+        return turn.over;
+      },
+      files: DUMP_FILES,
+      progress: (text) => {
+        if (json || turn.over || performance.now() - told.atMs < TELL_EVERY_MS) return;
+        told.atMs = performance.now();
+        effects.notify(text);
+      },
       setLevel: (next) => {
         this.#level = next;
       },
