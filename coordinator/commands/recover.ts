@@ -71,6 +71,8 @@ function nobodyKnows(addresses: readonly string[]): Refused {
 }
 
 async function whyNot(flags: Flags, plan: Recovery): Promise<Refused | undefined> {
+  if (plan.state.voters.length === 0)
+    return { text: "an etcd keeps the state of this cluster, no node votes: recover that", status: 1 };
   if (plan.electable)
     return { text: "a majority of the voters answers: nothing is to be recovered, ./runtime leads", status: 1 };
   if (plan.voters.length === 0)

@@ -16,6 +16,8 @@ export interface ChaosOptions {
   /** Strikes, spread over that time. */
   readonly kills: number;
   readonly seed: number;
+  /** One kind of strike, and no other: one of STRIKE_NAMES. */
+  readonly only?: string | undefined;
   /** Takes a line whenever something was done. */
   readonly tell: (line: string) => void;
 }
@@ -39,6 +41,7 @@ const FROZEN_MS_MIN = 1_500;
 
 /** One way to strike. Ends when everything runs again, but is not yet healthy. @returns who was struck */
 interface Strike {
+  readonly name: string;
   /** How often, among all. */
   readonly weight: number;
   /** Whether the leader is killed and a standby there: the gap is a failover's. */
@@ -56,8 +59,9 @@ interface Stage {
 }
 
 const STRIKES: readonly Strike[] = [
-  { weight: 6, failover: false, carryOut: killNode },
+  { name: "node", weight: 6, failover: false, carryOut: killNode },
   {
+    name: "leader",
     weight: 9,
     failover: true,
     carryOut: async (stage) => {
@@ -66,6 +70,7 @@ const STRIKES: readonly Strike[] = [
     },
   },
   {
+    name: "standby",
     weight: 2,
     failover: false,
     carryOut: async (stage) => {
@@ -74,6 +79,7 @@ const STRIKES: readonly Strike[] = [
     },
   },
   {
+    name: "leader-and-node",
     weight: 2,
     failover: true,
     carryOut: async (stage) => {
@@ -82,6 +88,7 @@ const STRIKES: readonly Strike[] = [
     },
   },
   {
+    name: "frozen-leader",
     weight: 2,
     failover: false,
     carryOut: async ({ cluster, leader, deadMs }) => {
@@ -90,6 +97,7 @@ const STRIKES: readonly Strike[] = [
     },
   },
   {
+    name: "frozen-node",
     weight: 2,
     failover: false,
     carryOut: async ({ cluster, node, deadMs }) => {
@@ -98,6 +106,7 @@ const STRIKES: readonly Strike[] = [
     },
   },
   {
+    name: "both-coordinators",
     weight: 1,
     failover: false,
     carryOut: async (stage) => {
@@ -108,6 +117,7 @@ const STRIKES: readonly Strike[] = [
     },
   },
   {
+    name: "everything",
     weight: 1,
     failover: false,
     carryOut: async ({ cluster }) => {
@@ -117,6 +127,9 @@ const STRIKES: readonly Strike[] = [
     },
   },
 ];
+
+/** For `only`. */
+export const STRIKE_NAMES: readonly string[] = STRIKES.map(({ name }) => name);
 
 async function killNode({ cluster, node, deadMs }: Stage): Promise<string> {
   await cluster.kill(node);
@@ -161,7 +174,8 @@ async function strikeAtRandom(
   load: Load,
   options: ChaosOptions,
 ): Promise<Pick<ChaosResult, "kills" | "failoverMs">> {
-  const { seconds, kills, seed, tell } = options;
+  const { seconds, kills, seed, only, tell } = options;
+  const strikes = STRIKES.filter(({ name }) => only === undefined || name === only);
   const random = seededRandom(seed);
   const startedAt = performance.now();
   const spanMs = (seconds * 1_000) / (kills + 1);
@@ -171,7 +185,7 @@ async function strikeAtRandom(
   while (done < kills && passed() < seconds * 1_000) {
     await sleep(Math.max(0, spanMs * (done + 0.5 + random()) - passed()));
     const stage = await drawStage(cluster, random);
-    const strike = draw(random);
+    const strike = draw(strikes, random);
     const atMs = passed();
     load.gapMs();
     const who = await strike.carryOut(stage);
@@ -193,9 +207,9 @@ async function drawStage(cluster: ClusterProcess, random: () => number): Promise
   return { cluster, leader, standby, node, deadMs: random() * DEAD_MS_MAX };
 }
 
-function draw(random: () => number): Strike {
-  let left = random() * STRIKES.reduce((sum, { weight }) => sum + weight, 0);
-  const drawn = STRIKES.find(({ weight }) => (left -= weight) < 0);
+function draw(strikes: readonly Strike[], random: () => number): Strike {
+  let left = random() * strikes.reduce((sum, { weight }) => sum + weight, 0);
+  const drawn = strikes.find(({ weight }) => (left -= weight) < 0);
   if (drawn === undefined) throw new Error("the weights do not add up");
   return drawn;
 }

@@ -1,12 +1,14 @@
-// `npm run chaos -- --seconds 60 --kills 10 [--seed n] [--history file]`: real processes under load and kills (chaos.ts).
+// `npm run chaos -- --seconds 60 --kills 10 [--seed n] [--only leader] [--history file]`: real processes under load and kills (chaos.ts).
 // Prints what was done and what came of it. Status 0: nothing lost, every key linearizable; 1: not so; 2: usage.
 import { closeSync, openSync, writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type Operation, serializeHistory } from "../simulation/history.ts";
 import { closeClusters } from "../support/cluster-process.ts";
-import { type ChaosOptions, isClean, runChaos, summary } from "./chaos.ts";
+import { type ChaosOptions, isClean, runChaos, STRIKE_NAMES, summary } from "./chaos.ts";
 
-const USAGE = "usage: npm run chaos -- [--seconds 60] [--kills 10] [--seed n] [--history file]\n";
+const USAGE = `usage: npm run chaos -- [--seconds 60] [--kills 10] [--seed n] [--only strike] [--history file]
+strikes: ${STRIKE_NAMES.join(", ")}
+`;
 const OPERATIONS_A_WRITE = 10_000;
 
 interface Flags extends Omit<ChaosOptions, "tell"> {
@@ -35,11 +37,15 @@ export async function main(argv: string[]): Promise<void> {
 function parse(argv: string[]): Flags | undefined {
   const text = { type: "string" } as const;
   try {
-    const { values } = parseArgs({ args: argv, options: { seconds: text, kills: text, seed: text, history: text } });
-    const { seconds = "60", kills = "10", seed = String(Date.now() % 2 ** 31), history } = values;
+    const { values } = parseArgs({
+      args: argv,
+      options: { seconds: text, kills: text, seed: text, only: text, history: text },
+    });
+    const { seconds = "60", kills = "10", seed = String(Date.now() % 2 ** 31), only, history } = values;
+    if (only !== undefined && !STRIKE_NAMES.includes(only)) return undefined;
     const numbers = { seconds: Number(seconds), kills: Number(kills), seed: Number(seed) };
     const fine = Object.values(numbers).every((number) => Number.isSafeInteger(number) && number >= 0);
-    return fine && numbers.seconds > 0 ? { ...numbers, history } : undefined;
+    return fine && numbers.seconds > 0 ? { ...numbers, only, history } : undefined;
   } catch {
     return undefined; // parseArgs names an unknown flag in a stack trace; the usage line says what there is
   }
