@@ -1,5 +1,5 @@
 // The command table, in the order in which help shows it. A further command is one more row here.
-import { ADDNODE, CANCEL, OPS, PLAN, REMOVENODE, REPAIR, SETREPLICA, STEPDOWN } from "./commands-cluster.ts";
+import { ADDNODE, CANCEL, OPS, PLAN, RECOVER, REMOVENODE, REPAIR, SETREPLICA, STEPDOWN } from "./commands-cluster.ts";
 import { DEL, GET, PUT, SCAN, WHERE } from "./commands-data.ts";
 import { EXPORT, IMPORT } from "./commands-files.ts";
 import { CLEAR, CONSISTENCY, EXIT, HELP, LOGS, SWITCH } from "./commands-shell.ts";
@@ -19,6 +19,7 @@ export const COMMANDS: readonly CommandSpec[] = [
   PLAN,
   REPAIR,
   STEPDOWN,
+  RECOVER,
   OPS,
   CANCEL,
   SHOW,

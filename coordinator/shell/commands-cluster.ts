@@ -133,6 +133,20 @@ export const STEPDOWN: CommandSpec = {
   },
 };
 
+export const RECOVER: CommandSpec = {
+  name: "recover",
+  group: "cluster",
+  args: [],
+  options: [{ name: "unsafe", help: "there is no other way" }],
+  help: "when most voters are gone for good",
+  details: ["A command of its own, since nobody leads then: ./runtime recover --unsafe", "beside a cluster file."],
+  examples: ["recover --unsafe"],
+  run: () => {
+    const hint = "in a terminal, beside a cluster file: ./runtime recover --unsafe";
+    return Promise.reject(new UsageError("a shell asks the leader, and there is none to ask", { hint }));
+  },
+};
+
 export const OPS: CommandSpec = {
   name: "ops",
   group: "cluster",
