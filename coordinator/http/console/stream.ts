@@ -1,7 +1,7 @@
 // Stream: `GET /console/events`, the server-sent events that keep a console page current. From this coordinator's own feed while it leads,
 // passed on from the leader while another one does, and otherwise a word about why there is nothing to show; from one to the other without
 // the page having to do anything. Every beginning is whole: what a page had before is replaced.
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { KvError } from "../../../shared/errors.ts";
 import type { Backend } from "../backend.ts";
@@ -40,8 +40,10 @@ export class Streams {
     output.once("close", () => this.#open.delete(output));
     const headers = { ...reply.getHeaders(), "content-type": "text/event-stream", "cache-control": "no-store" };
     output.writeHead(200, headers as Record<string, string>);
-    output.write("retry: 500\n\n");
-    await this.#follow(output, { relayed: wasRelayed(request) });
+    const relayed = wasRelayed(request);
+    if (relayed) output.flushHeaders();
+    else output.write("retry: 500\n\n");
+    await this.#follow(output, { relayed });
     output.end();
   }
 
@@ -86,15 +88,29 @@ export class Streams {
   async #elsewhere(output: ServerResponse, error: unknown): Promise<void> {
     const leaderHttp = error instanceof KvError ? error.details["leaderHttp"] : undefined;
     if (typeof leaderHttp !== "string") return this.#standing(output, error);
+    let shown = false;
     try {
-      const upstream = await relayStream(leaderHttp, STREAM_PATH, this.#insight.credentials);
-      output.once("close", () => upstream.destroy());
-      for await (const chunk of upstream) send(output, chunk as Buffer);
+      for await (const chunk of await this.#upstream(leaderHttp, output)) {
+        shown = true;
+        send(output, chunk as Buffer);
+      }
+      // A frame that was cut short must not swallow the next one.
+      send(output, "\n\n");
     } catch (failure) {
-      this.#standing(output, failure instanceof KvError ? failure : error);
+      send(output, "\n\n");
+      if (failure instanceof KvError) return this.#standing(output, failure);
     }
-    // A frame that was cut short must not swallow the next one.
-    send(output, "\n\n");
+    // It does not lead either (any more), whatever we take it for.
+    if (!shown) this.#standing(output, error);
+  }
+
+  /** The leader's stream; ends with the page's. @throws KvError */
+  async #upstream(leaderHttp: string, output: ServerResponse): Promise<IncomingMessage> {
+    const upstream = await relayStream(leaderHttp, STREAM_PATH, this.#insight.credentials);
+    const gone = (): void => void upstream.destroy();
+    output.once("close", gone);
+    upstream.once("close", () => output.off("close", gone));
+    return upstream;
   }
 
   #standing(output: ServerResponse, error: unknown): void {

@@ -131,13 +131,19 @@ function paint() {
 }
 
 function layoutOf(size) {
-  const labels = size < 360 ? 26 : 40;
+  const longest = Math.max(0, ...ring.members.map(({ id }) => labelOf(id).length));
+  const labels = Math.max(size < 360 ? 26 : 40, longest * 7 + 12);
   const outer = size / 2 - labels;
   const thick = Math.max(16, size * 0.06);
   const bands = Math.max(1, Math.min(BANDS_MAX, ...ring.slots.map(({ length }) => Math.max(1, length))));
   const bandsOuter = outer - thick - 12;
   const bandThick = Math.max(9, Math.min(size * 0.045, (bandsOuter * 0.42) / bands));
   return { size, center: size / 2, outer, thick, bands, bandsOuter, bandThick };
+}
+
+/** Among many nodes further copies are but a texture, until a node is pointed at. */
+function isCrowded() {
+  return ring.members.length > 8;
 }
 
 function wedge(context, { center }, { from, to, outer, inner }) {
@@ -159,7 +165,7 @@ function bandsPicture(layout, scale) {
     const outer = bandsOuter - band * (bandThick + 2);
     for (const { from, to, place } of runsOf(band)) {
       const id = ring.members[place]?.id;
-      context.globalAlpha = chosen === undefined || chosen === id ? 1 : 0.1;
+      context.globalAlpha = chosen === undefined ? (band > 0 && isCrowded() ? 0.35 : 1) : chosen === id ? 1 : 0.1;
       context.fillStyle = id === undefined ? color("line") : colorOf(id);
       wedge(context, layout, { from: angleOf(from), to: angleOf(to) + 0.0006, outer, inner: outer - bandThick });
       context.fill();
@@ -218,19 +224,26 @@ function hatch(context) {
   return context.createPattern(tile, "repeat");
 }
 
+/** A name as short as it can be told from the others: without what all of them begin with. */
+function labelOf(id) {
+  const ids = ring.members.map((member) => member.id);
+  const common = /^.*[^0-9A-Za-z]/.exec(ids[0] ?? "")?.[0] ?? "";
+  const short =
+    ids.length > 1 && ids.every((one) => one.startsWith(common) && one !== common) ? id.slice(common.length) : id;
+  return short.length > 8 ? `${short.slice(0, 7)}…` : short;
+}
+
 function paintLabel(context, { center, outer, size }, { id, angle, part, dim }) {
-  if (part === 0 || (part < 0.02 && ring.members.length > 24)) return;
+  if (part === 0 || (part < 0.012 && ring.members.length > 24)) return;
   const many = ring.members.length > 10 || size < 360;
-  const radius = outer + (many ? 12 : 18);
-  const short = id.length > 8 ? `${id.slice(0, 7)}…` : id;
+  const [across, down] = [Math.cos(angle), Math.sin(angle)];
+  const [x, y] = [center + across * (outer + 8), center + down * (outer + (many ? 10 : 18))];
   context.globalAlpha = dim ? 0.35 : 1;
   context.fillStyle = nodes.get(id) === "down" ? color("bad") : color("text");
   context.font = `600 ${many ? 11 : 13}px system-ui, sans-serif`;
-  context.textAlign = "center";
+  context.textAlign = Math.abs(across) < 0.25 ? "center" : across > 0 ? "left" : "right";
   context.textBaseline = "middle";
-  // Words are wider than high: beside the ring they stand farther off than above it.
-  const [x, y] = [center + Math.cos(angle) * (radius + (many ? 2 : 8)), center + Math.sin(angle) * radius];
-  context.fillText(short, x, many ? y : y - 7);
+  context.fillText(labelOf(id), x, many ? y : y - 7);
   if (many) return;
   context.font = "12px system-ui, sans-serif";
   context.fillStyle = color("muted");
