@@ -1,6 +1,6 @@
 // `npm run simulate`: runs seeds and reports. Exit status 0 when none violated anything, 1 when one did, 2 for wrong arguments.
 import { Command } from "commander";
-import { runSeed, type RunResult } from "./run.ts";
+import { runSeed, type RunOptions, type RunResult } from "./run.ts";
 
 /** Events of a trace that are shown with a violation. */
 const TRACE_SHOWN = 40;
@@ -11,6 +11,7 @@ interface Flags {
   readonly seed?: string;
   readonly trace?: boolean;
   readonly json?: boolean;
+  readonly etcd?: boolean;
   readonly without: string[];
 }
 
@@ -23,36 +24,37 @@ export function main(argv: readonly string[]): void {
     .option("--seed <seed>", "only this one")
     .option("--trace", "with --seed: everything that happened")
     .option("--without <rule>", "switch a rule off (repeatable)", (rule: string, all: string[]) => [...all, rule], [])
+    .option("--etcd", "the state is kept in an etcd, which is gone at times, instead of by voters")
     .option("--json", "one JSON object a seed")
     .addHelpText("after", "\nExamples:\n  npm run simulate -- --seeds 2000\n  npm run simulate -- --seed 4711 --trace")
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   program.parse([...argv], { from: "user" });
   const flags = program.opts<Flags>();
-  const without = new Set(flags.without);
-  process.exitCode = flags.seed === undefined ? many(flags, without) : one(Number(flags.seed), flags, without);
+  const options = { without: new Set(flags.without), etcd: flags.etcd === true };
+  process.exitCode = flags.seed === undefined ? many(flags, options) : one(Number(flags.seed), flags, options);
 }
 
-function one(seed: number, flags: Flags, without: ReadonlySet<string>): number {
+function one(seed: number, flags: Flags, options: RunOptions): number {
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
-  const result = runSeed(seed, { without, ...(flags.trace === true && { trace: say }) });
+  const result = runSeed(seed, { ...options, ...(flags.trace === true && { trace: say }) });
   say(flags.json === true ? JSON.stringify(result) : described(result));
   return result.violation === undefined ? 0 : 1;
 }
 
-function many(flags: Flags, without: ReadonlySet<string>): number {
+function many(flags: Flags, options: RunOptions): number {
   const from = Number(flags.from);
   const count = Number(flags.seeds);
   const startedAt = process.hrtime.bigint();
   const totals = { operations: 0, acknowledged: 0, unknown: 0, changes: 0 };
   for (let seed = from; seed < from + count; seed++) {
-    const result = runSeed(seed, { without });
+    const result = runSeed(seed, options);
     totals.operations += result.operations;
     totals.acknowledged += result.acknowledged;
     totals.unknown += result.unknown;
     totals.changes += result.changes;
     if (flags.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
     if (result.violation !== undefined) {
-      if (flags.json !== true) report(result, without);
+      if (flags.json !== true) report(result, options);
       return 1;
     }
   }
@@ -65,13 +67,14 @@ function many(flags: Flags, without: ReadonlySet<string>): number {
   return 0;
 }
 
-function report(result: RunResult, without: ReadonlySet<string>): void {
+function report(result: RunResult, options: RunOptions): void {
   const lines: string[] = [];
-  runSeed(result.seed, { without, trace: (text) => void lines.push(text) });
-  const rules = [...without].map((rule) => ` --without ${rule}`).join("");
+  runSeed(result.seed, { ...options, trace: (text) => void lines.push(text) });
+  const rules = [...(options.without ?? [])].map((rule) => ` --without ${rule}`);
+  const flags = [...rules, ...(options.etcd === true ? [" --etcd"] : [])].join("");
   process.stdout.write(
     `${lines.slice(-TRACE_SHOWN).join("\n")}\n\n${described(result)}\n` +
-      `replay: npm run simulate -- --seed ${result.seed} --trace${rules}\n`,
+      `replay: npm run simulate -- --seed ${result.seed} --trace${flags}\n`,
   );
 }
 

@@ -29,6 +29,8 @@ export interface RunResult {
 export interface RunOptions {
   /** Rules switched off. */
   readonly without?: ReadonlySet<string>;
+  /** Whether the state is kept in an etcd, instead of by voters. */
+  readonly etcd?: boolean;
   readonly trace?: (text: string) => void;
 }
 
@@ -91,6 +93,7 @@ class Run {
     this.#setUp();
     for (const address of COORDINATORS.slice(1, 1 + this.#scenario.standbys)) this.#world.startCoordinator(address);
     this.#faults.begin();
+    this.#world.etcd?.storm(true);
     this.#clients.start();
     this.#changeLater();
     const stormEnds = this.#world.timers.now + STORM_MS_MAX;
@@ -98,6 +101,7 @@ class Run {
     this.#world.runUntil(() => quiet() || this.#world.timers.now >= stormEnds, STORM_MS_MAX * 2);
     this.#changesLeft = 0;
     this.#faults.end();
+    this.#world.etcd?.storm(false);
     this.#calm();
     this.#becomeEqual();
     for (const key of this.#scenario.clients.keys) this.#readAtTheEnd(key);

@@ -10,6 +10,7 @@ import type { CoordinatorRole } from "../../shared/protocol/client-messages.ts";
 import type { Timers } from "../../shared/timers.ts";
 import type { Connection, Network } from "./network.ts";
 import type { Process } from "./process.ts";
+import type { SimulatedEtcd } from "./simulated-etcd.ts";
 import { uuid, type Random } from "./random.ts";
 
 const REDIAL_MS_MAX = 200;
@@ -22,6 +23,8 @@ export interface CoordinatorHost {
   /** Rules switched off. */
   readonly without: ReadonlySet<string>;
   readonly upkeep: Partial<Upkeep>;
+  /** Where the state is kept, if not by voters. */
+  readonly etcd: SimulatedEtcd | undefined;
   /** Told of every change of role. */
   readonly role: (coordinator: SimulatedCoordinator, role: CoordinatorRole) => void;
   readonly notice: (coordinator: SimulatedCoordinator, text: string) => void;
@@ -54,7 +57,7 @@ export class SimulatedCoordinator {
   }
 
   start(): void {
-    const { random, timers, without, upkeep } = this.#host;
+    const { random, timers, without, upkeep, etcd } = this.#host;
     this.process.start();
     this.#clients.clear();
     this.#links.clear();
@@ -73,6 +76,7 @@ export class SimulatedCoordinator {
         random,
         without,
         upkeep,
+        ...(etcd && { etcd: { place: "etcd://simulated/k", prefix: "k" } }),
       },
       timers.now,
     );
@@ -125,6 +129,10 @@ export class SimulatedCoordinator {
       case "saveCluster":
         this.clusterFile = effect.file;
         return;
+      case "agree":
+        return this.#host.etcd?.call(this.process, effect.request, (answer) =>
+          this.#happened({ type: "agreed", call: effect.call, answer }),
+        );
       case "role":
         return this.#host.role(this, effect.role);
       case "retired":

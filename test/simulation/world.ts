@@ -7,18 +7,22 @@ import { Network, type Connection, type Message } from "./network.ts";
 import { Process } from "./process.ts";
 import { seeded, type Random } from "./random.ts";
 import { SimulatedCoordinator, type CoordinatorHost } from "./simulated-coordinator.ts";
+import { SimulatedEtcd } from "./simulated-etcd.ts";
 import { SimulatedNode, type DiskFaults } from "./simulated-node.ts";
 
 export type { Message } from "./network.ts";
 export { seeded } from "./random.ts";
 
 const FIRST_COORDINATOR = "127.0.0.1:7401";
+const ETCD_SEEDS = 1_000_000;
 
 export interface WorldOptions {
   /** Rules switched off. */
   readonly without?: ReadonlySet<string>;
   /** What leaders do by themselves, and when. */
   readonly upkeep?: Partial<Upkeep>;
+  /** Whether the state is kept in an etcd, instead of by voters. */
+  readonly etcd?: boolean;
   /** Told of what happens, for traces. */
   readonly trace?: (text: string) => void;
 }
@@ -30,6 +34,7 @@ export class World {
   readonly nodes = new Map<string, SimulatedNode>();
   readonly coordinators = new Map<string, SimulatedCoordinator>();
   readonly disks: DiskFaults = { syncMsMax: 2 };
+  readonly etcd: SimulatedEtcd | undefined;
   /** Which owner leads, or led, an epoch. */
   readonly epochs = new Map<number, string>();
   readonly #options: WorldOptions;
@@ -43,6 +48,8 @@ export class World {
     this.network = new Network(this.timers, this.random);
     this.#observer = new Process("observer", this.timers);
     this.#observer.start();
+    // With chances of its own: without it, a seed means what it meant before.
+    if (options.etcd === true) this.etcd = new SimulatedEtcd(this.timers, seeded(seed + ETCD_SEEDS));
   }
 
   trace(text: string): void {
@@ -111,6 +118,7 @@ export class World {
       random: this.random,
       without: this.#options.without ?? new Set(),
       upkeep: this.#options.upkeep ?? {},
+      etcd: this.etcd,
       role: (coordinator, role) => {
         const { core, process } = coordinator;
         this.trace(`coordinator ${process.name}: ${role}${core?.epoch === undefined ? "" : ` of epoch ${core.epoch}`}`);
