@@ -239,6 +239,7 @@ export class Leader {
         ? new KvError("LOST", `${reason}: the operation may or may not have happened`)
         : new KvError("NOT_LEADER", `${reason}: nothing was sent`),
     );
+    this.topology.end();
     for (const peer of this.peers.all()) peer.link.direct(undefined);
   }
 

@@ -1,5 +1,6 @@
 // Rejoin: who a node is that asks to be let in (`node_server --join`). The node itself is asked, at the address it gives, so that nobody
-// can move another one. A known incarnation at a new address just gets its address updated; anything else is for `addnode`, or is refused.
+// can move another one. A known incarnation at a new address just gets its address updated. A blank node under the id of a member that
+// does not answer has lost its disk: under the old incarnation it counts in no quorum, so the member is removed, and then it is added.
 import type { ClusterState, Member } from "../shared/cluster-state.ts";
 import { KvError } from "../shared/errors.ts";
 import type { NodeId } from "../shared/ids.ts";
@@ -16,8 +17,8 @@ export interface RejoinHost {
   readonly voters: Voters;
 }
 
-/** `member`: it is one, at that address. `newcomer`: to be added. */
-export type Rejoined = "member" | "newcomer" | KvError;
+/** `member`: it is one, at that address. `newcomer`: to be added. `emptied`: a member that has lost its disk. */
+export type Rejoined = "member" | "newcomer" | "emptied" | KvError;
 
 export function* rejoin(
   { timers, links, voters }: RejoinHost,
@@ -29,6 +30,7 @@ export function* rejoin(
   const { cluster, members } = leader.state;
   if (found.cluster !== null && found.cluster !== cluster) return takenByOther(address, found.cluster);
   const known = members.find(({ incarnation }) => incarnation === found.incarnation);
+  if (!known && found.cluster === null && isLost(leader, node)) return "emptied";
   const refusal = refusalOf(members, known, { node, address });
   if (refusal) return refusal;
   if (!known) return "newcomer";
@@ -37,6 +39,13 @@ export function* rejoin(
   voters.found(node, address);
   const proposed = yield* leader.stateLog.propose((state) => moved(state, known, address));
   return proposed ? "member" : new KvError("NOT_LEADER", "this coordinator lost its leadership: ask again");
+}
+
+/** Whether a member of that id is gone, and every slot of it has another copy. */
+function isLost(leader: Leader, node: NodeId): boolean {
+  const peer = leader.peers.get(node);
+  if (!peer || peer.up) return false;
+  return leader.state.slots.every(({ members }) => !members.includes(node) || members.length > 1);
 }
 
 function refusalOf(
@@ -56,7 +65,7 @@ function refusalOf(
     return new KvError("NODE_EXISTS", `${address} is node ${other.id}'s address: let ${other.id} join elsewhere first`);
   }
   if (known || !members.some(({ id }) => id === node)) return undefined;
-  const text = `there is a node ${node} already, with other data: removenode ${node} first, or join under another id`;
+  const text = `there is a node ${node} already, with other data: removenode ${node} first (--force where it had the only copy), or join under another id`;
   return new KvError("NODE_EXISTS", text);
 }
 

@@ -93,8 +93,21 @@ export class TopologyRequests {
     const found = yield* rejoin(this.#host, leader, change);
     if (found instanceof KvError) return found;
     if (found === "newcomer") return yield* this.#requested(asker, change);
+    if (found === "emptied") return yield* this.#replaced(asker, leader, change);
     this.#nothingToDo(asker, change);
     return undefined;
+  }
+
+  /** A member that has lost its disk: its old self is removed, then it is added; the asker is told of both. */
+  *#replaced(asker: Asker, leader: Leader, change: AddNode): Script<KvError | undefined> {
+    const { node } = change;
+    const removed: Watcher = (progress, { done, error }) => {
+      if (!done) this.#host.answer(asker.client, asker.id, { ...progress, done: false });
+      else if (error) this.#host.refuse(asker.client, asker.id, error);
+      else this.#answer(asker, this.#requested(asker, change));
+    };
+    const result = yield* leader.topology.request({ op: "removenode", node }, removed);
+    return result instanceof KvError ? result : undefined;
   }
 
   #watcher({ client, id }: Asker): Watcher {

@@ -106,6 +106,17 @@ export class Topology {
     this.#watchers.set(id, watchers);
   }
 
+  /** The leadership is over: operations go on under the next leader, and those who watch have to ask there. */
+  end(): void {
+    const { now } = this.#context.timers;
+    for (const operation of this.#context.state().operations) {
+      const error = new KvError("LOST", `another coordinator leads on with ${commandOf(operation.change)}: see ops`);
+      const status = this.#progressOf(operation).status(operation, now);
+      for (const watcher of this.#watchers.get(operation.id) ?? []) watcher(status, { done: true, error });
+    }
+    this.#watchers.clear();
+  }
+
   unwatch(watcher: Watcher): void {
     for (const watchers of this.#watchers.values()) watchers.delete(watcher);
   }

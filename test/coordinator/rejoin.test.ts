@@ -120,3 +120,28 @@ test("a node that asks again while it is being added is told how that goes, and 
   expect(answers[1]).toMatchObject({ phase: "done", done: true, operation: answers[0]?.["operation"] });
   expect(membersOf(world).map(({ id }) => id)).toEqual(["A", "B", "C"]);
 });
+
+test("a node that lost its disk counts in no quorum, joins again under its id, and has everything again", () => {
+  const world = cluster(67, { A: 5001, B: 5002, C: 5003 });
+  expect(world.ask({ op: "delete", key: "key 7" })).toMatchObject({ status: "ok" });
+  const before = membersOf(world).find(({ id }) => id === "B");
+  world.crashNode(address(5002));
+  world.nodes.get(address(5002))?.wipe();
+  world.startNode(address(5002));
+  const read = (index: number): unknown => world.ask({ op: "get", key: `key ${index}` })["status"];
+  for (let index = 0; index < 20; index++) expect(read(index)).toBe(index === 7 ? "error" : "ok");
+  expect(world.ask({ op: "join", node: "B", address: address(5002) })).toMatchObject({ kind: "addnode", done: true });
+  expect(membersOf(world).find(({ id }) => id === "B")?.["incarnation"]).not.toBe(before?.["incarnation"]);
+  // Only B and one other are left: B is needed for every quorum.
+  world.crashNode(address(5001));
+  for (let index = 0; index < 20; index++) expect(read(index)).toBe(index === 7 ? "error" : "ok");
+});
+
+test("a node that lost the only copy of something is not let in over it", () => {
+  const world = cluster(68, { A: 5001, B: 5002 });
+  expect(world.ask({ op: "setreplica", rf: 1 })).toMatchObject({ phase: "done" });
+  world.crashNode(address(5002));
+  world.nodes.get(address(5002))?.wipe();
+  world.startNode(address(5002));
+  expect(world.ask({ op: "join", node: "B", address: address(5002) })).toMatchObject({ code: "NODE_EXISTS" });
+});

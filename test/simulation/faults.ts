@@ -1,16 +1,21 @@
 // Faults of a run: drawn one after the other while it lasts, each undone after a while, all of them undone at its end.
+import type { Message } from "./network.ts";
 import { between, chance, pick } from "./random.ts";
 import type { Fault, Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 export const COORDINATORS = ["127.0.0.1:7401", "127.0.0.1:7402", "127.0.0.1:7403"] as const;
 /** How long the cluster may be without a leader before somebody starts a coordinator again. */
+/** How soon an operator looks after what does not get on. */
+const OPERATOR_MS = 5_000;
 const LEADERLESS_MS = 3_000;
 
 export class Faults {
   readonly #world: World;
   readonly #scenario: Scenario;
   #on = false;
+  /** Whether a node that has lost its disk is not back yet. */
+  emptied = false;
   #leaderlessSince: number | undefined;
 
   constructor(world: World, scenario: Scenario) {
@@ -91,6 +96,8 @@ export class Faults {
         return this.#undo(between(random, 50, 3_000), () => {
           node.disk.full = false;
         });
+      case "wipe disk":
+        return this.#wipe(address);
       case "slow disks":
         world.disks.syncMsMax = 300;
         return this.#undo(between(random, 50, 1_000), () => {
@@ -114,6 +121,62 @@ export class Faults {
       : between(world.random, 300, this.#scenario.downMsMax);
     this.#undo(downMs, () => {
       if (world.nodes.get(address)?.process.up === false) world.startNode(address);
+    });
+  }
+
+  /**
+   * A node loses its disk and comes back empty; an operator has it join again. One at a time, until it has everything again, and only
+   * where every slot has another copy: W − 1 disks are what a write at quorum survives.
+   */
+  #wipe(address: string): void {
+    const world = this.#world;
+    const { leader } = world;
+    const state = leader?.core?.state;
+    const newest = Math.max(...world.epochs.keys());
+    const member = state?.members.find((candidate) => candidate.address === address);
+    const safe = state?.operations.length === 0 && state.slots.every(({ members }) => members.length > 1);
+    if (this.emptied || !member || !safe || leader?.core?.epoch !== newest) return;
+    this.emptied = true;
+    world.crashNode(address);
+    world.trace(`disk of ${address} is lost`);
+    world.nodes.get(address)?.wipe();
+    world.timers.after(between(world.random, 10, 1_000), () => {
+      if (world.nodes.get(address)?.process.up === false) world.startNode(address);
+    });
+    this.#joinLater({ op: "join", node: member.id, address });
+    this.#unblock(member.id);
+  }
+
+  /** What waits for the node that has lost its disk is in the way of its return: the operator cancels it. */
+  #unblock(node: string): void {
+    const world = this.#world;
+    world.timers.after(OPERATOR_MS, () => {
+      if (!this.emptied) return;
+      const { leader } = world;
+      const [first] = leader?.core?.state?.operations ?? [];
+      const own = first && "node" in first.change && first.change.node === node;
+      if (leader && first && !own) {
+        world.trace(`cancelled: ${first.change.op}`);
+        world.request({ op: "cancel", operation: first.id }, () => undefined, leader.process.name);
+      }
+      this.#unblock(node);
+    });
+  }
+
+  #joinLater(message: Message): void {
+    const world = this.#world;
+    world.timers.after(between(world.random, 300, 1_500), () => {
+      const { leader } = world;
+      if (!leader) return this.#joinLater(message);
+      world.request(
+        message,
+        (answer) => {
+          if (answer["status"] !== "ok") return this.#joinLater(message);
+          world.trace(`${String(message["node"])} is back`);
+          this.emptied = false;
+        },
+        leader.process.name,
+      );
     });
   }
 

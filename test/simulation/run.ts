@@ -194,7 +194,8 @@ class Run {
   #calm(): void {
     const world = this.#world;
     world.trace("calm");
-    const ended = (): boolean => this.#clients.done && world.leader?.core?.state?.operations.length === 0;
+    const ended = (): boolean =>
+      this.#clients.done && !this.#faults.emptied && world.leader?.core?.state?.operations.length === 0;
     try {
       world.runUntil(ended, CALM_MS_MAX);
     } catch {

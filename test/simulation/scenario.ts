@@ -43,6 +43,7 @@ export const FAULTS = [
   "break connections",
   "disk full",
   "slow disks",
+  "wipe disk",
 ] as const;
 export type Fault = (typeof FAULTS)[number];
 
@@ -99,7 +100,7 @@ export function scenarioOf(random: Random): Scenario {
     changes: chance(random, 0.8) ? between(random, 1, 4) : 0,
     cancels: chance(random, 0.3) ? 0.3 : 0,
     faultEveryMs: chance(random, 0.9) ? pick(random, [150, 500, 1_500]) : 0,
-    faults: FAULTS.filter(() => chance(random, 0.45)),
+    faults: FAULTS.filter((fault) => chance(random, fault === "wipe disk" ? 0.3 : 0.45)),
     breakage: chance(random, 0.4) ? pick(random, [0.002, 0.01, 0.03]) : 0,
     lateness: chance(random, 0.6) ? 0.7 : 0,
     delayMsMax: pick(random, [1, 3, 20, 80]),
