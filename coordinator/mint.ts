@@ -5,7 +5,7 @@ import { encodeState, type ClusterState } from "../shared/cluster-state.ts";
 import { KvError } from "../shared/errors.ts";
 import type { ClusterId, OwnerId } from "../shared/ids.ts";
 import type { TopologyChange } from "../shared/protocol/client-messages.ts";
-import { wait, type Script } from "../shared/script.ts";
+import { sleep, wait, type Script } from "../shared/script.ts";
 import { allSlots } from "../shared/slot.ts";
 import type { Timers } from "../shared/timers.ts";
 import type { Ballot } from "../shared/version.ts";
@@ -30,6 +30,9 @@ export interface Minting {
 }
 
 const INIT_TIMEOUT_MS = 2_000;
+/** For as long the same is asked again. */
+const INIT_MS_MAX = 20_000;
+const CONNECT_POLL_MS = 20;
 const DEFAULT_RF = 3;
 
 /**
@@ -48,7 +51,14 @@ export function* mint(minting: Minting, change: AddNode, wanted: () => boolean):
   const { cluster, seed } = state;
   const ballot: Ballot = [1, 1];
   const message = { op: "init", cluster, node: change.node, seed, owner, ballot, state: encodeState(state) };
-  const answer = yield* wait(links.to(change.address).call("control", message, INIT_TIMEOUT_MS));
+  const link = links.to(change.address);
+  const until = timers.now + INIT_MS_MAX;
+  let answer = yield* wait(link.call("control", message, INIT_TIMEOUT_MS));
+  // An answer that was lost may have been a yes, and the node then belongs to this cluster or to none: the same is asked again.
+  while (answer["code"] === "LOST" && timers.now < until) {
+    while (!link.isUp("control") && timers.now < until) yield* wait(sleep(timers, CONNECT_POLL_MS));
+    answer = yield* wait(link.call("control", message, INIT_TIMEOUT_MS));
+  }
   if (answer["status"] !== "ok") {
     const text = `${change.address} could not become the first node: ${String(answer["message"])}`;
     return new KvError("NODE_UNREACHABLE", text);
