@@ -1,9 +1,12 @@
 // Reads (C6): ask R members at the leader's epoch; R equal versions are the answer, without any lock. Otherwise ask the remaining
 // members; still not R equal: FIX. Level one takes the first answer, level all wants every replica to agree. A slow, dead or
 // refusing replica is passed over in favour of another one.
+//
+// One member is asked for the value; the others that are asked at first, one less than must agree, for their version alone (brief).
+// So whichever of them agree, one has told the value: equal versions are equal values (C2).
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
-import type { OpResult, ReadOp, ReadResult } from "../../shared/protocol/node-messages.ts";
+import type { OpResult, ReadOp, ReadResult, VersionResult } from "../../shared/protocol/node-messages.ts";
 import { equal, type Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { OpListener } from "../links/link.ts";
@@ -21,7 +24,7 @@ const AGAIN_MS = 40;
 interface Asked {
   readonly node: NodeId;
   at: number;
-  answer: ReadResult | undefined;
+  answer: ReadResult | VersionResult | undefined;
   /** Undefined while no refusal stands. */
   refusedAt: number | undefined;
 }
@@ -53,7 +56,8 @@ export class QuorumRead implements Swept {
   #done = false;
   #round: Round | undefined;
   /** The same for every member that is asked at one stamp. */
-  #op: ReadOp | undefined;
+  #whole: ReadOp | undefined;
+  #brief: ReadOp | undefined;
 
   constructor(sequencer: SequencerServices, operation: ReadOperation, reply: (outcome: ReadOutcome) => void) {
     this.#sequencer = sequencer;
@@ -84,24 +88,25 @@ export class QuorumRead implements Swept {
       return;
     }
     this.#round = new Round(this);
-    this.#askMore(this.#needed);
+    this.#askMore(1);
+    this.#askMore(this.#needed - 1, true);
   }
 
   /** Asks `count` members that were not asked yet, the best first. */
-  #askMore(count: number): void {
-    const left = this.#askSome(count, false);
-    if (left > 0) this.#askSome(left, true);
+  #askMore(count: number, brief = false): void {
+    const left = this.#askSome(count, { brief, sluggish: false });
+    if (left > 0) this.#askSome(left, { brief, sluggish: true });
   }
 
   /** @returns how many are still to be asked */
-  #askSome(count: number, sluggish: boolean): number {
+  #askSome(count: number, { brief, sluggish }: { readonly brief: boolean; readonly sluggish: boolean }): number {
     const { context } = this.#sequencer;
     let left = count;
     for (const node of this.#members) {
       if (left === 0) break;
       if (this.#askedOf(node) || !context.reachable(node) || context.sluggish(node) !== sluggish) continue;
       left--;
-      this.#ask(node);
+      this.#ask(node, brief);
     }
     return left;
   }
@@ -111,7 +116,7 @@ export class QuorumRead implements Swept {
     return undefined;
   }
 
-  #ask(node: NodeId): void {
+  #ask(node: NodeId, brief: boolean): void {
     const { context } = this.#sequencer;
     const round = this.#round;
     if (!round) return;
@@ -120,12 +125,21 @@ export class QuorumRead implements Swept {
       asked.at = context.timers.now;
       asked.refusedAt = undefined;
     } else this.#asked.push({ node, at: context.timers.now, answer: undefined, refusedAt: undefined });
+    context.send(node, brief ? this.#briefOp() : this.#wholeOp(), round);
+  }
+
+  #wholeOp(): ReadOp {
     const { stamp } = this.#runtime;
-    if (this.#op?.stamp !== stamp) {
-      const { slot, key } = this.operation;
-      this.#op = { op: "read", slot, stamp, key };
-    }
-    context.send(node, this.#op, round);
+    if (this.#whole?.stamp === stamp) return this.#whole;
+    const { slot, key } = this.operation;
+    return (this.#whole = { op: "read", slot, stamp, key });
+  }
+
+  #briefOp(): ReadOp {
+    const { stamp } = this.#runtime;
+    if (this.#brief?.stamp === stamp) return this.#brief;
+    const { slot, key } = this.operation;
+    return (this.#brief = { op: "read", slot, stamp, key, brief: true });
   }
 
   /** For the round only: an answer to it. */
@@ -136,7 +150,7 @@ export class QuorumRead implements Swept {
     if (!asked) return;
     if (result.status === "ok") {
       if (!asked.answer) this.#answered++;
-      asked.answer = result as ReadResult;
+      asked.answer = result as ReadResult | VersionResult;
       this.#decide();
       return;
     }
@@ -153,12 +167,13 @@ export class QuorumRead implements Swept {
     this.#askMore(this.#members.length);
   }
 
-  /** The version that enough members hold; undefined while there is none. */
+  /** The version that enough members hold, with its value; undefined while there is none. */
   #agreed(): ReadResult | undefined {
     if (this.#answered < this.#needed) return undefined;
     const anyWillDo = this.#sequencer.context.without.has("C6");
     for (const { answer } of this.#asked) {
-      if (answer && (anyWillDo || this.#holders(answer.version) >= this.#needed)) return answer;
+      if (!answer || !("value" in answer)) continue;
+      if (anyWillDo || this.#holders(answer.version) >= this.#needed) return answer;
     }
     return undefined;
   }
@@ -193,7 +208,7 @@ export class QuorumRead implements Swept {
   #nudge(now: number): void {
     const { context } = this.#sequencer;
     for (const { node, refusedAt } of this.#asked) {
-      if (refusedAt !== undefined && now - refusedAt >= AGAIN_MS && context.reachable(node)) this.#ask(node);
+      if (refusedAt !== undefined && now - refusedAt >= AGAIN_MS && context.reachable(node)) this.#ask(node, false);
     }
     const hopeful = this.#members.filter((node) => context.hopeful(node)).length;
     if (hopeful < this.#needed) return this.#finish({ type: "error", error: tooFewReplicas(hopeful, this.#needed) });

@@ -12,6 +12,8 @@ export interface ReadOp {
   readonly slot: number;
   readonly stamp: Stamp;
   readonly key: string;
+  /** The version is enough: another replica was asked for the value. A node that does not know this answers in full. */
+  readonly brief?: boolean;
 }
 
 /** Store one register: `write` on a member, `copy` on a node that is incoming at that stamp (N7). */
@@ -274,6 +276,12 @@ export interface ReadResult {
   readonly operation?: string;
 }
 
+/** Answer to a brief read. */
+export interface VersionResult {
+  readonly status: "ok";
+  readonly version: Version;
+}
+
 /** One row of a page: slot, key, version, 1 for a tombstone; with `values`, also origin, value and operation. */
 export type ListedRow = readonly [
   slot: number,
@@ -326,6 +334,7 @@ export type OpResult =
   | Refusal
   | { readonly status: "ok" }
   | ReadResult
+  | VersionResult
   | ListResult
   | SlotsResult
   | DigestResult

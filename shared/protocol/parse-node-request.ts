@@ -5,7 +5,17 @@ import { BATCH_OPS_MAX, EPOCH_MAX, NODES_MAX, OPERATION_ID_CHARS_MAX, PAGE_KEYS_
 import { isWireValue } from "../record.ts";
 import * as field from "./fields.ts";
 import type { Fields, Mutable } from "./fields.ts";
-import type { Cursor, DataOp, ListOp, NodeRequest, PullOp, SlotsOp, VoterRequest, WriteOp } from "./node-messages.ts";
+import type {
+  Cursor,
+  DataOp,
+  ListOp,
+  NodeRequest,
+  PullOp,
+  ReadOp,
+  SlotsOp,
+  VoterRequest,
+  WriteOp,
+} from "./node-messages.ts";
 
 /** Longest accepted state, as JSON text: 600 nodes and sixteen copies of 4096 slots. */
 const STATE_CHARS_MAX = 400 * 1024 + NODES_MAX * 400;
@@ -136,12 +146,7 @@ function parseDataOp(item: unknown): DataOp {
   const op = fields["op"];
   switch (op) {
     case "read":
-      return {
-        op,
-        slot: field.slot(fields["slot"], "slot"),
-        stamp: field.pair(fields["stamp"], "stamp"),
-        key: field.key(fields),
-      };
+      return parseRead(fields);
     case "write":
     case "copy":
       return parseWrite(op, fields);
@@ -187,6 +192,17 @@ function parseDataOp(item: unknown): DataOp {
     default:
       return field.malformed("op", "read, write, copy or a step of a re-seating");
   }
+}
+
+function parseRead(fields: Fields): ReadOp {
+  const read: Mutable<ReadOp> = {
+    op: "read",
+    slot: field.slot(fields["slot"], "slot"),
+    stamp: field.pair(fields["stamp"], "stamp"),
+    key: field.key(fields),
+  };
+  if (field.flag(fields, "brief")) read.brief = true;
+  return read;
 }
 
 function parseWrite(op: "write" | "copy", fields: Fields): WriteOp {

@@ -1,6 +1,6 @@
 // Registers (N4, N5): each key holds the record with the highest version it was ever given. A write is compared with what is
 // durable or on its way to the disk; only what is durable is served. Membership (N7) is checked here, stamps (N6) before.
-import type { Refusal, ReadOp, ReadResult, WriteOp } from "../../shared/protocol/node-messages.ts";
+import type { Refusal, ReadOp, ReadResult, VersionResult, WriteOp } from "../../shared/protocol/node-messages.ts";
 import { utf8Bytes, valueWeight, type StoredRecord } from "../../shared/record.ts";
 import { compare, equal, format, ZERO, type Version } from "../../shared/version.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -47,8 +47,9 @@ export class Registers {
     return this.#appended.length - this.#appendedHead;
   }
 
-  read(op: ReadOp): ReadResult | Refusal {
+  read(op: ReadOp): ReadResult | VersionResult | Refusal {
     if (this.#control.slot(op.slot).role !== "member") return notOwner(op.slot);
+    if (op.brief === true) return { status: "ok", version: this.#engine.version(op.slot, op.key) ?? ZERO };
     return asResult(this.#engine.read(op.slot, op.key));
   }
 

@@ -165,3 +165,14 @@ describe("N8", () => {
     expect(ids).toEqual(ids.toSorted((a, b) => a - b));
   });
 });
+
+test("N5: a brief read tells the durable version alone, (0,0) where nothing was ever written", () => {
+  const node = NodeBench.member();
+  const brief = { ...read(), brief: true };
+  expect(node.ask([brief])).toEqual([{ status: "ok", version: [0, 0] }]);
+  node.ask([write([1, 5], "old")]);
+  node.line([write([1, 6], "new")]);
+  expect(node.line([brief])).toMatchObject([{ results: [{ status: "ok", version: [1, 5] }] }]);
+  node.sync();
+  expect(node.ask([brief])).toEqual([{ status: "ok", version: [1, 6] }]);
+});

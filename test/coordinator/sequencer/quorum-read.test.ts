@@ -1,0 +1,133 @@
+// Quorum reads (C6) alone, against members that answer when a test says so: who is asked for the value, who for the version.
+import { expect, test } from "vitest";
+import type { OpListener } from "../../../coordinator/links/link.ts";
+import type { ReadOutcome } from "../../../coordinator/sequencer/operation.ts";
+import { QuorumRead } from "../../../coordinator/sequencer/quorum-read.ts";
+import type { SequencerServices } from "../../../coordinator/sequencer/services.ts";
+import type { NodeId } from "../../../shared/ids.ts";
+import type { DataOp, OpResult, ReadOp } from "../../../shared/protocol/node-messages.ts";
+import { Timers } from "../../../shared/timers.ts";
+import type { Version } from "../../../shared/version.ts";
+
+const MEMBERS = ["A", "B", "C"] as NodeId[];
+const HEDGE_MS = 40;
+
+class ReadBench {
+  readonly timers = new Timers(0);
+  /** Every question, in order: who was asked, and whether the version was enough. */
+  readonly asked: string[] = [];
+  readonly outcomes: (ReadOutcome | "fix")[] = [];
+  readonly sluggish = new Set<string>();
+  readonly read: QuorumRead;
+  readonly #questions: { readonly node: NodeId; readonly op: ReadOp; readonly listener: OpListener }[] = [];
+
+  constructor(level: "one" | "quorum" | "all" = "quorum") {
+    const runtime = { slot: 1, members: MEMBERS, quorum: 2, stamp: [1, 1], held: false };
+    const services = {
+      context: {
+        timers: this.timers,
+        without: new Set(),
+        slot: () => runtime,
+        send: (node: NodeId, op: DataOp, listener: OpListener) => this.#ask(node, op as ReadOp, listener),
+        reachable: () => true,
+        hopeful: () => true,
+        sluggish: (node: NodeId) => this.sluggish.has(node),
+      },
+      fix: () => this.outcomes.push("fix"),
+    };
+    const operation = { type: "read", client: 1, key: "k", slot: 1, level, startedAt: 0, deadline: 1_000 } as const;
+    this.read = new QuorumRead(services as unknown as SequencerServices, operation, (outcome) =>
+      this.outcomes.push(outcome),
+    );
+  }
+
+  /** Answers what a member was asked last, as a node would. */
+  answers(node: string, version: Version): void {
+    const question = this.#questions.findLast((candidate) => candidate.node === node);
+    const value = `value ${version[1]}`;
+    this.#tell(node, question?.op.brief === true ? { status: "ok", version } : { status: "ok", version, value });
+  }
+
+  refuses(node: string): void {
+    this.#tell(node, { status: "error", code: "NOT_OWNER", message: "not a member" });
+  }
+
+  #tell(node: string, result: OpResult): void {
+    this.#questions.findLast((candidate) => candidate.node === node)?.listener.settled(node as NodeId, result);
+  }
+
+  #ask(node: NodeId, op: ReadOp, listener: OpListener): void {
+    this.asked.push(op.brief === true ? `${node} brief` : node);
+    this.#questions.push({ node, op, listener });
+  }
+}
+
+const FIVE = { type: "value", value: "value 5", origin: [1, 5], stale: false };
+
+test("C6: one member is asked for the value, the other for its version; equal versions are the answer, in any order", () => {
+  for (const order of [
+    ["A", "B"],
+    ["B", "A"],
+  ]) {
+    const bench = new ReadBench();
+    bench.read.start();
+    expect(bench.asked).toEqual(["A", "B brief"]);
+    for (const node of order) bench.answers(node, [1, 5]);
+    expect(bench.outcomes).toEqual([FIVE]);
+  }
+});
+
+test("C6: where the two disagree the third is asked for its value, and whoever agrees with it has the say", () => {
+  for (const [a, b] of [
+    [5, 4],
+    [4, 5],
+  ] as const) {
+    const bench = new ReadBench();
+    bench.read.start();
+    bench.answers("A", [1, a]);
+    bench.answers("B", [1, b]);
+    expect(bench.asked).toEqual(["A", "B brief", "C"]);
+    bench.answers("C", [1, 5]);
+    expect(bench.outcomes).toEqual([FIVE]);
+  }
+});
+
+test("C6: three versions are a case for FIX", () => {
+  const bench = new ReadBench();
+  bench.read.start();
+  for (const [node, n] of [
+    ["A", 3],
+    ["B", 4],
+    ["C", 5],
+  ] as const)
+    bench.answers(node, [1, n]);
+  expect(bench.outcomes).toEqual(["fix"]);
+});
+
+test("a member that was asked for the value and is silent or refuses is passed over for one that is asked for it, too", () => {
+  for (const event of ["silent", "refuses"]) {
+    const bench = new ReadBench();
+    bench.read.start();
+    bench.answers("B", [1, 5]);
+    if (event === "refuses") bench.refuses("A");
+    else bench.read.sweep(HEDGE_MS);
+    expect(bench.asked).toEqual(["A", "B brief", "C"]);
+    bench.answers("C", [1, 5]);
+    expect(bench.outcomes).toEqual([FIVE]);
+  }
+});
+
+test("a sluggish member is asked last; level one asks one for the value, level all the others for their versions", () => {
+  const bench = new ReadBench();
+  bench.sluggish.add("A");
+  bench.read.start();
+  expect(bench.asked).toEqual(["B", "C brief"]);
+  const one = new ReadBench("one");
+  one.read.start();
+  expect(one.asked).toEqual(["A"]);
+  const all = new ReadBench("all");
+  all.read.start();
+  expect(all.asked).toEqual(["A", "B brief", "C brief"]);
+  for (const node of ["C", "B", "A"]) all.answers(node, [1, 5]);
+  expect(all.outcomes).toEqual([FIVE]);
+});
