@@ -9,7 +9,7 @@ import { closeEtcd, EtcdProcess, hasEtcd } from "../support/etcd-process.ts";
 import { killProcess, startProgram } from "../support/node-process.ts";
 
 /** Acknowledged operations between two events. */
-const STRETCH = 400;
+const STRETCH = 250;
 
 afterEach(async () => {
   await closeEverything();
