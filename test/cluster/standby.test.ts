@@ -10,8 +10,8 @@ import { closeShells, ShellProcess } from "../support/shell-process.ts";
 
 const long = process.env["HOLDFAST_LONG"] === "1";
 const STRETCH = 400;
-/** The bar for an unplanned change of leader. */
-const FAILOVER_MS_MAX = 3_000;
+/** The bar for an unplanned change of leader; in a short run, where other tests may have the machine, twice as much. */
+const FAILOVER_MS_MAX = long ? 3_000 : 6_000;
 /** A planned one: what a machine under the load of a whole test run may add to milliseconds. */
 const HAND_OVER_MS_MAX = long ? 1_000 : 2_000;
 /** For a leader that wakes up: a second, and as much again for the machine. */

@@ -25,7 +25,7 @@ const COORDINATORS = ["first", "second", "third"];
 const FIRST = "first";
 const WAIT_MS_MAX = 20_000;
 const CALL_TIMEOUT_MS = 10_000;
-/** A coordinator that does not say hello in this time stands still. */
+/** A coordinator that does not say hello in this time is passed over when the leader is looked for: it may stand still. */
 const HELLO_TIMEOUT_MS = 500;
 
 type Request = Parameters<Session["call"]>[0];
@@ -197,12 +197,14 @@ export class ClusterProcess {
 
   /** What a coordinator takes itself for; `silent` where it does not answer. */
   async roleOf(name: string): Promise<CoordinatorRole | "silent"> {
-    return (await this.#saysOfItself(name)).role;
+    return (await this.#saysOfItself(name, CALL_TIMEOUT_MS)).role;
   }
 
-  async #saysOfItself(name: string): Promise<{ name: string; role: CoordinatorRole | "silent"; epoch: number }> {
-    const address = this.addressOfCoordinator(name);
-    const session = await openSession(address, { timeoutMs: HELLO_TIMEOUT_MS }).catch(notYet);
+  async #saysOfItself(
+    name: string,
+    timeoutMs = HELLO_TIMEOUT_MS,
+  ): Promise<{ name: string; role: CoordinatorRole | "silent"; epoch: number }> {
+    const session = await openSession(this.addressOfCoordinator(name), { timeoutMs }).catch(notYet);
     if (session === undefined) return { name, role: "silent", epoch: 0 };
     const { role, epoch } = session.hello;
     await session.close();
