@@ -18,7 +18,7 @@ import { chartOf, tableOf } from "./report-text.ts";
 import { measureRow, type Contestants } from "./rounds.ts";
 import { addedNode, coldUp, idleMemory } from "./singles.ts";
 import { Systems } from "./systems.ts";
-import { KEYS, MAIN, OURS, VALUE_BYTES, type Workload } from "./workload.ts";
+import { KEYS, LARGE, MAIN, OURS, VALUE_BYTES, type Workload } from "./workload.ts";
 
 const BASELINE = "test/bench/baseline.json";
 const QUICK = ["put, 64 in flight", "put, 1024 in flight", "get, 64 in flight"];
@@ -86,6 +86,7 @@ async function run(flags: Flags, systems: Systems): Promise<Report> {
   };
   await measure(chosen(MAIN), { load, stores });
   await measure(chosen(OURS), { load, stores: [holdfast] });
+  await measure(chosen(LARGE), { load, stores });
   const versions = Object.fromEntries(stores.map(({ name, version }) => [name, version]));
   if (redis !== undefined) await systems.stop(redis);
   if (!flags.quick && "HTTP".includes(flags.only)) {
@@ -108,6 +109,7 @@ function machine(): Report["machine"] {
     cpu: cpu?.model ?? "unknown",
     system: `${os.type()} ${os.release()}`,
     node: process.version,
+    loadAverage: Math.round((os.loadavg()[0] ?? 0) * 10) / 10,
   };
 }
 

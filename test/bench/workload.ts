@@ -44,6 +44,10 @@ export const MAIN: readonly Workload[] = [
   workload("mixed 95/5 Zipf, 64 in flight", "mixed-95", 64, { choice: "zipf" }),
   workload("mixed 50/50 Zipf, 64 in flight", "mixed-50", 64, { choice: "zipf" }),
   workload("put 1 KB, 500 in flight", "put", 500, { valueBytes: 1_024 }),
+];
+
+/** Last of all: they keep a store busy with checkpoints for a while after. */
+export const LARGE: readonly Workload[] = [
   workload("put 64 KB, 64 in flight", "put", 64, { valueBytes: 65_536, keys: 1_000 }),
 ];
 
