@@ -80,7 +80,8 @@ export class Peer {
   /** Down is who neither answers us nor anybody else. */
   state(now: number): NodeState {
     const lost = this.up ? this.#silentMs(now) > DOWN_MS : !this.hopeful(now) && now - this.#excusedAt > DOWN_MS;
-    if (lost) return now - this.reachedByOthersAt < DOWN_MS ? "suspect" : "down";
+    const reached = this.refusedBecause === undefined && now - this.reachedByOthersAt < DOWN_MS;
+    if (lost) return reached ? "suspect" : "down";
     if (this.suspicious(now)) return "suspect";
     const { state } = this.member;
     // It is there again, and its slots are about to be given back.

@@ -1,6 +1,6 @@
 // Voter seats (V5): who should vote, and the next single change towards it. One storage node: it alone. Two: both, and a record beside
 // the coordinator's cluster file, so that either may die. Three or four: three of them. Five and more: five. Even sizes occur in between;
-// majorities of neighbouring sets always meet. Seats that leave or do not answer go first, so that they are not needed for the rest.
+// majorities of neighbouring sets always meet. A set grows before it shrinks; what leaves or does not answer goes before the rest.
 // Where the state is kept in an etcd there are no seats.
 import { votesNeeded, type ClusterState, type VoterSeat } from "../../shared/cluster-state.ts";
 import { VOTERS_MAX } from "../../shared/limits.ts";
@@ -35,8 +35,9 @@ function steps(state: ClusterState, wishes: SeatWishes): (readonly VoterSeat[])[
   const without = (gone: VoterSeat): readonly VoterSeat[] => state.voters.filter(({ id }) => id !== gone.id);
   const removable = state.voters.length > 1;
   return [
-    ...(removable ? hindrances.map(without) : []),
+    // Growing first: between two sets of three there is one of four, never one of two, which could lose nobody.
     ...missing.map((seat) => [...state.voters, seat]),
+    ...(removable ? hindrances.map(without) : []),
     ...(removable ? unwanted.filter((seat) => !isHindrance(seat)).map(without) : []),
   ];
 }

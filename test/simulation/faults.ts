@@ -134,7 +134,11 @@ export class Faults {
     const state = leader?.core?.state;
     const newest = Math.max(...world.epochs.keys());
     const member = state?.members.find((candidate) => candidate.address === address);
-    const safe = state?.operations.length === 0 && state.slots.every(({ members }) => members.length > 1);
+    // A voter's record goes with its disk: of fewer than three, the loss of one is the loss of the majority.
+    const safe =
+      state?.operations.length === 0 &&
+      state.voters.length >= 3 &&
+      state.slots.every(({ members }) => members.length > 1);
     if (this.emptied || !member || !safe || leader?.core?.epoch !== newest) return;
     this.emptied = true;
     world.crashNode(address);
