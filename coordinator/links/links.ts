@@ -9,9 +9,14 @@ export type LinkEffect =
   | { readonly type: "hangUp"; readonly address: string }
   | { readonly type: "send"; readonly address: string; readonly channel: Channel; readonly message: object };
 
+/** Longer than it takes to greet a node and to bring it into the cluster. */
+const GREETING_MS_MAX = 10_000;
+
 export class Links {
   readonly timers: Timers;
   readonly #links = new Map<string, Link>();
+  /** When somebody last asked for the link of an address. */
+  readonly #askedForAt = new Map<string, number>();
   readonly #emit: (effect: LinkEffect) => void;
   /** Called when a connection comes up: hellos are sent from here. */
   onUp: (link: Link, channel: Channel) => void = () => undefined;
@@ -24,6 +29,7 @@ export class Links {
 
   /** The link to an address, dialled if it is new. */
   to(address: string): Link {
+    this.#askedForAt.set(address, this.timers.now);
     const known = this.#links.get(address);
     if (known) return known;
     const link = new Link(address, this);
@@ -36,10 +42,11 @@ export class Links {
     return this.#links.get(address);
   }
 
-  /** Drops links to all addresses but these. */
+  /** Drops links to all addresses but these, and but those that were asked for just now: somebody may be greeting a newcomer there. */
   keepOnly(addresses: ReadonlySet<string>): void {
     for (const [address, link] of this.#links) {
-      if (addresses.has(address)) continue;
+      if (addresses.has(address) || this.timers.now - (this.#askedForAt.get(address) ?? 0) < GREETING_MS_MAX) continue;
+      this.#askedForAt.delete(address);
       this.#links.delete(address);
       this.#emit({ type: "hangUp", address });
       link.disconnected("data");

@@ -145,3 +145,18 @@ test("a node that lost the only copy of something is not let in over it", () => 
   world.startNode(address(5002));
   expect(world.ask({ op: "join", node: "B", address: address(5002) })).toMatchObject({ code: "NODE_EXISTS" });
 });
+
+test("nodes that are added at the same time do not lose each other's greeting", () => {
+  for (let seed = 70; seed < 80; seed++) {
+    const world = cluster(seed, { A: 5001 });
+    const phases: unknown[] = [];
+    for (const [node, port] of [
+      ["B", 5002],
+      ["C", 5003],
+      ["D", 5009],
+    ] as const)
+      world.request({ op: "addnode", node, address: address(port) }, ({ phase }) => void phases.push(phase));
+    world.runUntil(() => phases.length === 3, 30_000);
+    expect(phases, `seed ${seed}`).toEqual(["done", "done", "done"]);
+  }
+});
