@@ -9,7 +9,7 @@ import { Clients } from "./clients.ts";
 import { COORDINATORS, Faults } from "./faults.ts";
 import { checkHistory } from "./linearizability.ts";
 import type { Message } from "./network.ts";
-import { between, chance, pick, seeded } from "./random.ts";
+import { between, chance, pick, seeded, type Random } from "./random.ts";
 import { CLIENT_LATE_MS_WITH_COLLECTION, scenarioOf, type Scenario } from "./scenario.ts";
 import { World } from "./world.ts";
 
@@ -27,6 +27,8 @@ export interface RunResult {
 }
 
 export interface RunOptions {
+  /** What a seed means; any scenario at all unless told otherwise. */
+  readonly scenario?: (random: Random) => Scenario;
   /** Rules switched off. */
   readonly without?: ReadonlySet<string>;
   /** Whether the state is kept in an etcd, instead of by voters. */
@@ -64,7 +66,7 @@ class Run {
   readonly #addresses = new Map<string, string>();
 
   constructor(seed: number, options: RunOptions) {
-    this.#scenario = scenarioOf(seeded(seed));
+    this.#scenario = (options.scenario ?? scenarioOf)(seeded(seed));
     simulateSlots(this.#scenario.slots);
     const { collectAfterMs, awayAfterMs, replaceAfterMs, clients } = this.#scenario;
     const collects = collectAfterMs !== undefined;

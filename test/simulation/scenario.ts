@@ -82,6 +82,30 @@ function withReplacement(random: Random, scenario: Scenario): Scenario {
   return { ...scenario, faults, awayAfterMs, replaceAfterMs };
 }
 
+/** Many clients on one or two keys while replicas stop, die and are cut off: writes are in doubt all the time (C5). */
+export function doubtful(random: Random): Scenario {
+  const scenario = scenarioOf(random);
+  const clients = { ...scenario.clients, clients: 5, operations: 40, keys: KEYS.slice(0, between(random, 1, 2)) };
+  const faults: Fault[] = ["crash node", "pause node", "partition", "break connections"];
+  return {
+    ...scenario,
+    clients: { ...clients, pauseMsMax: 20 },
+    faults,
+    faultEveryMs: pick(random, [100, 300]),
+    nodes: 3,
+    copies: 3,
+    standbys: 0,
+    changes: 0,
+    // Slow paths: deadlines pass while writes are still on their way.
+    delayMsMax: pick(random, [80, 150, 250]),
+    breakage: 0.01,
+    lateness: 0,
+    collectAfterMs: undefined,
+    awayAfterMs: undefined,
+    replaceAfterMs: undefined,
+  };
+}
+
 export function scenarioOf(random: Random): Scenario {
   const nodes = between(random, 1, 5);
   const scenario: Scenario = {

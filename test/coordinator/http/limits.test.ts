@@ -26,7 +26,11 @@ function dial(api: Api): { readonly socket: Socket; readonly ended: Promise<stri
 test.each([
   ["says nothing", "", "408"],
   ["begins a request and goes silent", "GET /livez HTTP/1.1\r\nHost: localhost\r\nX: ", "408"],
-  ["promises a body and sends a part", "PUT /keys/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\npart", "408"],
+  [
+    "promises a body and sends a part",
+    "PUT /keys/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\npart",
+    "408",
+  ],
   ["goes idle after a request", "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", "200"],
 ])("a client that %s is cut, and others are served meanwhile", async (_name, text, status) => {
   const api = await serveScript(always(ANSWER), { timeouts: SHORT });
