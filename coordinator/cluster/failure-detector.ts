@@ -1,12 +1,12 @@
-// Failure detection of nodes: a peer that is silent is suspected first, then other nodes are asked whether they reach it, and only a peer
+// Failure detection of nodes, by what is heard of them (heartbeats see to that): a peer that is silent is suspected first, then other nodes are asked whether they reach it, and only a peer
 // that nobody reaches is called down. When this process itself stood still, the silence was its own and does not count. What is decided
 // here is for operators, for placement and for the order in which replicas are asked; no answer to a client rests on it.
 import { sleep, wait, type Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
 import { DOWN_MS, type Peer } from "./peers.ts";
 
-const PING_MS = 500;
-const PING_TIMEOUT_MS = 2_000;
+/** Pause between two looks at everybody. */
+const ROUND_MS = 500;
 const PROBE_TIMEOUT_MS = 1_500;
 /** Other nodes asked about a suspect. */
 const WITNESSES = 2;
@@ -35,20 +35,12 @@ export class FailureDetector {
       if (timers.now - expected > LATE_MS) for (const peer of peers()) peer.excuse(timers.now);
       const early = timers.now - since < DOWN_MS;
       for (const peer of peers()) {
-        this.#ping(peer);
         if (peer.suspicious(timers.now)) this.#askAround(peer);
         this.#tell(peer, { down: peer.state(timers.now) === "down", early });
       }
-      expected = timers.now + PING_MS;
-      yield* wait(sleep(timers, PING_MS));
+      expected = timers.now + ROUND_MS;
+      yield* wait(sleep(timers, ROUND_MS));
     }
-  }
-
-  #ping(peer: Peer): void {
-    peer.link.call("control", { op: "ping" }, PING_TIMEOUT_MS).whenDone((answer) => {
-      const delay = answer["eventLoopDelayMs"];
-      if (typeof delay === "number") peer.eventLoopDelayMs = delay;
-    });
   }
 
   /** Two others try: a broken path between us and the suspect is not its death. */

@@ -32,7 +32,6 @@ export class Peer {
   readonly confirmed = new Uint8Array(SLOTS);
   /** Why the node was refused, where it was: another cluster, incarnation, protocol. */
   refusedBecause: string | undefined;
-  eventLoopDelayMs: number | undefined;
   /** Counts connections that were greeted: only the newest greeting goes on. */
   greetings = 0;
   /** What operators were told last; undefined until it was seen up, or was given time to appear. */
