@@ -4,6 +4,7 @@ import type { NodeId } from "../../shared/ids.ts";
 import type { OpResult, SlotsOp, SlotsResult } from "../../shared/protocol/node-messages.ts";
 import { all, Future, wait, type Script } from "../../shared/script.ts";
 import type { Stamp, Version } from "../../shared/version.ts";
+import { difference } from "../ring/plan.ts";
 import { Abort, peerOf, type Move, type RebalanceContext } from "./context.ts";
 
 export const STEP_TIMEOUT_MS = 1_000;
@@ -29,14 +30,7 @@ export interface Attempt {
 export function newAttempt(context: RebalanceContext, moves: readonly Move[]): Attempt {
   const changes = moves.map(({ slot, members: next }): SlotChange => {
     const old = context.slots[slot]?.members ?? [];
-    return {
-      slot,
-      old,
-      next,
-      kept: next.filter((id) => old.includes(id)),
-      added: next.filter((id) => !old.includes(id)),
-      removed: old.filter((id) => !next.includes(id)),
-    };
+    return { slot, old, next, ...difference(old, next) };
   });
   return { context, stamp: context.nextStamp(), changes, retags: new Map() };
 }

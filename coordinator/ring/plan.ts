@@ -43,6 +43,18 @@ export interface MoveSummary<Id extends string = string> {
   readonly bytesMoved: number;
 }
 
+/** Who is in the new list only, who in the old one only, and who in both. */
+export function difference<Id extends string>(
+  oldMembers: readonly Id[],
+  newMembers: readonly Id[],
+): { readonly kept: readonly Id[]; readonly added: readonly Id[]; readonly removed: readonly Id[] } {
+  return {
+    kept: newMembers.filter((id) => oldMembers.includes(id)),
+    added: newMembers.filter((id) => !oldMembers.includes(id)),
+    removed: oldMembers.filter((id) => !newMembers.includes(id)),
+  };
+}
+
 /** The slots whose member *sets* differ, ascending. Either table may be `[]`, for a cluster without one. */
 export function planMoves<Id extends string>(old: SlotTable<Id>, next: SlotTable<Id>): SlotMove<Id>[] {
   for (const table of [old, next]) assert(table.length === 0 || table.length === SLOTS, "a table is empty or whole");
@@ -50,8 +62,7 @@ export function planMoves<Id extends string>(old: SlotTable<Id>, next: SlotTable
   for (let slot = 0; slot < SLOTS; slot++) {
     const oldMembers = old[slot] ?? [];
     const newMembers = next[slot] ?? [];
-    const added = newMembers.filter((id) => !oldMembers.includes(id));
-    const removed = oldMembers.filter((id) => !newMembers.includes(id));
+    const { added, removed } = difference(oldMembers, newMembers);
     if (added.length + removed.length > 0) moves.push({ slot, oldMembers, newMembers, added, removed });
   }
   return moves;
