@@ -6,7 +6,7 @@ import { SLOTS } from "../../shared/limits.ts";
 import { highest, ZERO } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
 import { applyVoterChange } from "../../shared/voter.ts";
-import type { ControlState, LogRecord, SlotState } from "./engine.ts";
+import type { ControlRecord, ControlState, LogRecord, SlotState } from "./engine.ts";
 
 /** State of a data directory that has seen nothing. */
 export function blankControlState(incarnation: Incarnation): ControlState {
@@ -76,4 +76,19 @@ export function applyControl(state: ControlState, record: LogRecord): void {
     default:
       unreachable(record);
   }
+}
+
+/** Registers, as far as control records take effect on them. */
+export interface Registers {
+  remove(slot: number, keys: readonly string[]): void;
+  purge(slot: number, upTo: Version): void;
+  wipe(slot: number): void;
+}
+
+/** One durable record other than a write takes effect, on registers and control state. */
+export function takeEffect(registers: Registers, state: ControlState, record: ControlRecord): void {
+  if (record.type === "remove") registers.remove(record.slot, record.keys);
+  else if (record.type === "purge") registers.purge(record.slot, record.upTo);
+  else if (record.type === "role" && record.wipe) for (const slot of record.slots) registers.wipe(slot);
+  applyControl(state, record);
 }

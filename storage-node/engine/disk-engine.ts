@@ -5,7 +5,7 @@
 // Any failure but lack of space ends the engine (N10): it reports `failed` once and nothing after it.
 import { join } from "node:path";
 import { type DirectoryLock, lockDirectory } from "../../shared/io/directory-lock.ts";
-import { applyControl, blankControlState, cloneControlState, slotState } from "./control-state.ts";
+import { takeEffect, blankControlState, cloneControlState, slotState } from "./control-state.ts";
 import { Checkpoint, CheckpointStopped } from "./checkpoint.ts";
 import { EngineCounters } from "./counters.ts";
 import type { ControlState, Engine, EngineEvents, ListedEntry, LogRecord, SlotSummary } from "./engine.ts";
@@ -18,7 +18,6 @@ import type { DataFormat } from "./format.ts";
 import { Keyspace } from "./keyspace.ts";
 import { Log } from "./log.ts";
 import type { DurableBatch } from "./log.ts";
-import type { ControlRecord } from "./record-codec.ts";
 import { recover } from "./recovery.ts";
 import type { Recovered } from "./recovery.ts";
 import { segmentNumber, Segments } from "./segments.ts";
@@ -147,34 +146,11 @@ async function replay({ lock, table, meta, limits, files, options }: ReplayInput
     from: meta,
     sink: {
       write: (slot, key, body) => keyspace.write(slot, key, body),
-      control: (record) => applyRecord(keyspace, control, record),
+      control: (record) => takeEffect(keyspace, control, record),
     },
     log: options.log ?? ((): void => undefined),
   });
   return { lock, table, accounts, keyspace, control, recovered, limits, files };
-}
-
-/** One durable record takes effect. Writes of registers go to the keyspace directly. */
-function applyRecord(keyspace: Keyspace, control: ControlState, record: ControlRecord): void {
-  switch (record.type) {
-    case "remove":
-      keyspace.remove(record.slot, record.keys);
-      return;
-    case "purge":
-      keyspace.purge(record.slot, record.upTo);
-      break;
-    case "role":
-      if (record.wipe) for (const slot of record.slots) keyspace.wipe(slot);
-      break;
-    case "stamp":
-    case "copied":
-    case "fence":
-    case "identity":
-    case "promise":
-    case "accept":
-      break;
-  }
-  applyControl(control, record);
 }
 
 export class DiskEngine implements Engine {
@@ -320,7 +296,7 @@ export class DiskEngine implements Engine {
     this.#logBytes += batch.bytes;
     const { records, bodies, buffer } = batch;
     for (const [index, record] of records.entries()) {
-      if (record.type !== "write") applyRecord(keyspace, control, record);
+      if (record.type !== "write") takeEffect(keyspace, control, record);
       else
         keyspace.write(record.slot, record.key, {
           bytes: buffer,

@@ -47,6 +47,9 @@ export type LogRecord =
   /** A voter keeps the state opaque: JSON text. */
   | { readonly type: "accept"; readonly ballot: Ballot; readonly state: string };
 
+/** Every record but the write of a register. */
+export type ControlRecord = Exclude<LogRecord, { readonly type: "write" }>;
+
 /** Durable membership of one slot. */
 export interface SlotState {
   role: SlotRole;

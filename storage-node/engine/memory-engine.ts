@@ -7,7 +7,7 @@ import { compareKeys } from "../../shared/key-order.ts";
 import type { StoredRecord } from "../../shared/record.ts";
 import { compare } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
-import { applyControl, blankControlState, cloneControlState, slotState } from "./control-state.ts";
+import { blankControlState, cloneControlState, slotState, takeEffect } from "./control-state.ts";
 import type { ControlState, Engine, EngineEvents, ListedEntry, LogRecord, SlotSummary } from "./engine.ts";
 import { count, counted, emptyAccount, summaryOf } from "./slot-account.ts";
 import type { Counted } from "./slot-account.ts";
@@ -93,28 +93,20 @@ export class MemoryDisk {
   /** Makes one record durable: it takes effect at once. */
   apply(record: LogRecord): void {
     this.#position++;
-    switch (record.type) {
-      case "write":
-        this.#open(record.slot).write(record.key, record.record, slotState(this.control, record.slot).purged);
-        return;
-      case "remove":
-        for (const key of record.keys) this.slot(record.slot)?.remove(key);
-        return;
-      case "purge":
-        this.slot(record.slot)?.purge(record.upTo);
-        break;
-      case "role":
-        if (record.wipe) for (const slot of record.slots) this.#slots[slot] = undefined;
-        break;
-      case "stamp":
-      case "copied":
-      case "fence":
-      case "identity":
-      case "promise":
-      case "accept":
-        break;
-    }
-    applyControl(this.control, record);
+    if (record.type !== "write") return takeEffect(this, this.control, record);
+    this.#open(record.slot).write(record.key, record.record, slotState(this.control, record.slot).purged);
+  }
+
+  remove(slot: number, keys: readonly string[]): void {
+    for (const key of keys) this.#slots[slot]?.remove(key);
+  }
+
+  purge(slot: number, upTo: Version): void {
+    this.#slots[slot]?.purge(upTo);
+  }
+
+  wipe(slot: number): void {
+    this.#slots[slot] = undefined;
   }
 
   slot(slot: number): MemorySlot | undefined {

@@ -8,7 +8,7 @@
 import { assert } from "../../shared/assert.ts";
 import type { StoredRecord, WireValue } from "../../shared/record.ts";
 import type { Version } from "../../shared/version.ts";
-import type { LogRecord } from "./engine.ts";
+import type { ControlRecord, LogRecord } from "./engine.ts";
 
 export const FLAG_TOMBSTONE = 1;
 /** The value came as base64, not as text. */
@@ -186,9 +186,6 @@ export interface Body {
   readonly start: number;
   readonly end: number;
 }
-
-/** Every record but the write of a register. */
-export type ControlRecord = Exclude<LogRecord, { readonly type: "write" }>;
 
 /**
  * Hands the records of a batch over, in order. The bytes passed a checksum, so that a malformed one is our own bug or a newer
