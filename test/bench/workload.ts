@@ -1,6 +1,6 @@
 // Workloads: what is asked of a store, how much at a time, and of which keys. Pure data and seeded choices, so that every
 // system of a round is asked the same.
-import { seededRandom } from "../support/engine-random.ts";
+import { seededRandom } from "../support/random.ts";
 
 /** `put` and `get` alone, or a mix with this share of gets (YCSB A: 0.5, B: 0.95); `replace`: a put under the version just read. */
 export type Work = "put" | "get" | "mixed-95" | "mixed-50" | "replace";

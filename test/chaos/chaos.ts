@@ -6,7 +6,7 @@
 // then everything. What never dies is the promise: nothing acknowledged is lost, every key is linearizable.
 import { setTimeout as sleep } from "node:timers/promises";
 import { closeClusters, ClusterProcess } from "../support/cluster-process.ts";
-import { seededRandom } from "../support/engine-random.ts";
+import { seededRandom } from "../support/random.ts";
 import { Load, type LoadReport, type Verdict } from "../support/load.ts";
 import type { NodeProcess } from "../support/node-process.ts";
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect as connectClient } from "../../shared/client/connect.ts";
 import { closeEverything, SEED } from "../support/cluster-checks.ts";
 import { ClusterProcess, until } from "../support/cluster-process.ts";
-import { seededRandom } from "../support/engine-random.ts";
+import { seededRandom } from "../support/random.ts";
 import { hostileLine } from "../support/hostile-lines.ts";
 import { RawLink } from "../support/node-process.ts";
 

@@ -7,7 +7,7 @@ import type { StoredRecord } from "../../shared/record.ts";
 import { compare, ZERO } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
 import type { Engine, LogRecord } from "../../storage-node/engine/engine.ts";
-import { seededRandom } from "../support/engine-random.ts";
+import { seededRandom } from "../support/random.ts";
 import { controlContract } from "./engine-control.ts";
 import { registerContract } from "./engine-registers.ts";
 import { type EngineHarness, listAll, recount, value, write } from "./engine-terms.ts";

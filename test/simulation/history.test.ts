@@ -1,7 +1,8 @@
 // The recorder of histories, and their form as a file.
 
 import { describe, expect, test } from "vitest";
-import { ALL_NAMES, randomExecution, seeded } from "../support/histories.ts";
+import { ALL_NAMES, randomExecution } from "../support/histories.ts";
+import { seededRandom } from "../support/random.ts";
 import { HistoryRecorder, parseHistory, serializeHistory } from "./history.ts";
 import { checkHistory } from "./linearizability.ts";
 
@@ -47,7 +48,7 @@ describe("recorder and file form", () => {
       '{"client":1,"op":"put","key":"k","value":"a","result":{"outcome":"ok","value":"a","version":"1.1"},"invoked":1,"completed":3}',
     );
     expect(serializeHistory([])).toBe("");
-    const random = seeded(1);
+    const random = seededRandom(1);
     const shape = { count: 200, stretch: 500, unknownShare: 0.3, tellingShare: 0.5, names: ALL_NAMES };
     const long = randomExecution(random, shape).map((operation) => ({
       ...operation,

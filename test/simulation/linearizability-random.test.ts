@@ -11,10 +11,10 @@ import {
   mutateOften,
   pick,
   randomExecution,
-  seeded,
   type Shape,
   verdictOf,
 } from "../support/histories.ts";
+import { seededRandom } from "../support/random.ts";
 import { serializeHistory } from "./history.ts";
 import { checkHistory } from "./linearizability.ts";
 
@@ -22,7 +22,7 @@ describe("random histories", () => {
   test("the checker agrees with every order tried, on 30000 small histories, unchanged and mutated", () => {
     const tally = { linearizable: 0, violation: 0, undecided: 0 };
     for (let seed = 1; seed <= 10_000; seed++) {
-      const random = seeded(seed);
+      const random = seededRandom(seed);
       const shape = {
         count: 2 + below(random, 6),
         stretch: pick(random, [40, 150, 300, 700]),
@@ -48,7 +48,7 @@ describe("random histories", () => {
   test("the explanation of a small violation is a prefix that fails, and one answer less does not", () => {
     let explained = 0;
     for (let seed = 1; seed <= 400; seed++) {
-      const random = seeded(seed);
+      const random = seededRandom(seed);
       const shape = { count: 7, stretch: 150, unknownShare: 0.2, tellingShare: 1, names: ALL_NAMES };
       const operations = mutate(random, randomExecution(random, shape));
       const result = checkHistory(operations);
@@ -89,7 +89,7 @@ describe("random histories", () => {
   test.each(Object.entries(shapes))("2000 operations on one key, 20 at a time, are decided: %s", (_name, shape) => {
     const found = { linearizable: 0, violation: 0, undecided: 0 };
     for (let seed = 1; seed <= 3; seed++) {
-      const random = seeded(seed);
+      const random = seededRandom(seed);
       const operations = randomExecution(random, shape);
       expect(verdictOf(checkHistory(operations)), `seed ${seed}`).toBe("linearizable");
       found[verdictOf(checkHistory(mutate(random, operations))) as keyof typeof found]++;

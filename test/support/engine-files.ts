@@ -4,7 +4,7 @@
 import { mkdir } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import type { DurableFile, FileLayer } from "../../storage-node/engine/file-layer.ts";
-import { seededRandom } from "./engine-random.ts";
+import { seededRandom } from "./random.ts";
 
 const SECTOR = 512;
 

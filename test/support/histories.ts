@@ -101,15 +101,6 @@ function areConsistent(claims: readonly Claim[]): boolean {
 
 export type Random = () => number;
 
-export function seeded(seed: number): Random {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 export const below = (random: Random, limit: number): number => Math.floor(random() * limit);
 export function pick<Item>(random: Random, items: readonly Item[]): Item {
   const item = items[below(random, items.length)];

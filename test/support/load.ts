@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect, KvError, type KvClient } from "../../shared/client/connect.ts";
 import { type Answer, HistoryRecorder, type Operation, type OperationHandle } from "../simulation/history.ts";
 import { checkHistory } from "../simulation/linearizability.ts";
-import { seededRandom } from "./engine-random.ts";
+import { seededRandom } from "./random.ts";
 
 export interface LoadOptions {
   /** Coordinators or nodes to find the cluster by. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Place } from "../../../shared/client/key-lanes.ts";
 import { KeyLanes } from "../../../shared/client/key-lanes.ts";
-import { fromSeed } from "./random.ts";
+import { seededRandom } from "../../support/random.ts";
 
 const write = { writes: true } as const;
 const read = { writes: false } as const;
@@ -76,7 +76,7 @@ function run(place: Place, via: object, sent: () => void): void {
 
 test("whatever happens, nobody waits for ever, and writes reach a connection in their order", () => {
   const seed = Date.now() % 2 ** 31;
-  const random = fromSeed(seed);
+  const random = seededRandom(seed);
   for (let round = 0; round < 300; round++) {
     const lanes = new KeyLanes();
     const order: number[] = [];

@@ -8,7 +8,7 @@ import { RetryBudget, backoffMs } from "../../../shared/client/retry.ts";
 import type { ErrorCode } from "../../../shared/errors.ts";
 import { KvError } from "../../../shared/errors.ts";
 import { BATCH_OPS_MAX, lineBytesMax } from "../../../shared/limits.ts";
-import { fromSeed } from "./random.ts";
+import { seededRandom } from "../../support/random.ts";
 
 const error = (code: ErrorCode): KvError => new KvError(code, code);
 const put = { op: "put", key: "k", value: "1", operation: "c:1" } as const;
@@ -62,7 +62,7 @@ test("back-off is jitter over a bound that doubles up to a second", () => {
 
 test("lines keep the order, respect both limits, and hold what cannot be batched alone", () => {
   const seed = Date.now() % 2 ** 31;
-  const random = fromSeed(seed);
+  const random = seededRandom(seed);
   for (let round = 0; round < 200; round++) {
     const pieces = Array.from({ length: Math.floor(random() * 50) }, (_, n) => {
       const json = `{"n":${n},"x":"${"x".repeat(Math.floor(random() * 300))}"}`;

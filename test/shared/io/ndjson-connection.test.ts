@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { NdjsonConnection } from "../../../shared/io/ndjson-connection.ts";
 import { OPTIONS, Recorder, rawClient, recorderOf, testServer, until } from "./loopback.ts";
 import type { TestServer } from "./loopback.ts";
-import { generator, randomBytes, seedOf } from "./random.ts";
+import { randomBytes, seedOf } from "./random.ts";
+import { seededRandom } from "../../support/random.ts";
 
 /** The client's end as an NdjsonConnection. */
 async function dial(server: TestServer, options = OPTIONS): Promise<Recorder> {
@@ -106,7 +107,7 @@ describe("receiving", () => {
 
   test("random bytes never throw, and the next good connection is served", async () => {
     const seed = seedOf("connection");
-    const random = generator(seed);
+    const random = seededRandom(seed);
     await using server = await testServer({ requireObjectFirst: random() < 0.5, lineBytesMax: 100 });
     for (let round = 1; round <= 100; round++) {
       const client = await rawClient(server);

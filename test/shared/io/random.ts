@@ -6,17 +6,6 @@ export function seedOf(name: string): number {
   return seed;
 }
 
-/** mulberry32: numbers from 0 up to 1, exclusive. */
-export function generator(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 const INTERESTING = Buffer.from('{}[]":,\\u\\ud80null0\n\r \t"\xff\xc3\xed\xa0', "latin1");
 
 /** Up to `bytesMax` bytes, half of them such as JSON is made of. */

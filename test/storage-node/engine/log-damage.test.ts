@@ -11,7 +11,7 @@ import { readBatch } from "../../../storage-node/engine/log-format.ts";
 import { SimulatedFiles } from "../../support/engine-files.ts";
 import { removeDirectory, Reports, SMALL_LIMITS, temporaryDirectory } from "../../support/engine-harness.ts";
 import { randomRecord } from "../../support/engine-model.ts";
-import { seededRandom } from "../../support/engine-random.ts";
+import { seededRandom } from "../../support/random.ts";
 
 /** A segment, its batches' offsets, and how many records lie before each. */
 interface Written {

@@ -10,7 +10,7 @@ import type { LogRecord } from "../../../storage-node/engine/engine.ts";
 import { SimulatedFiles } from "../../support/engine-files.ts";
 import { removeDirectory, Reports, SMALL_LIMITS, temporaryDirectory } from "../../support/engine-harness.ts";
 import { EngineModel, randomRecord } from "../../support/engine-model.ts";
-import { seededRandom } from "../../support/engine-random.ts";
+import { seededRandom } from "../../support/random.ts";
 
 const CUTS = Number(process.env["POWER_CUTS"] ?? 90);
 const CUTS_PER_SEED = 5;

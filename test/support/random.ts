@@ -1,4 +1,4 @@
-// A small seeded generator for the engine's tests (mulberry32): a failing seed replays.
+// Random numbers of tests (mulberry32): a failing seed replays. The simulator has a generator of its own, whose seeds are on record.
 
 /** Numbers in [0, 1), the same for the same seed. */
 export function seededRandom(seed: number): () => number {
