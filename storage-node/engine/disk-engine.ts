@@ -18,6 +18,7 @@ import type { DataFormat } from "./format.ts";
 import { Keyspace } from "./keyspace.ts";
 import { Log } from "./log.ts";
 import type { DurableBatch } from "./log.ts";
+import { BodyWalk } from "./record-codec.ts";
 import { recover } from "./recovery.ts";
 import type { Recovered } from "./recovery.ts";
 import { segmentNumber, Segments } from "./segments.ts";
@@ -227,19 +228,35 @@ export class DiskEngine implements Engine {
   }
 
   read(slot: number, key: string): ReturnType<Engine["read"]> {
-    return this.#guarded(() => this.#parts.keyspace.read(slot, key));
+    try {
+      return this.#parts.keyspace.read(slot, key);
+    } catch (error) {
+      return this.#broken(error as Error);
+    }
   }
 
   version(slot: number, key: string): ReturnType<Engine["version"]> {
-    return this.#guarded(() => this.#parts.keyspace.version(slot, key));
+    try {
+      return this.#parts.keyspace.version(slot, key);
+    } catch (error) {
+      return this.#broken(error as Error);
+    }
   }
 
   list(slot: number, after: string | undefined, limit: number): ListedEntry[] {
-    return this.#guarded(() => this.#parts.keyspace.list(slot, after, limit));
+    try {
+      return this.#parts.keyspace.list(slot, after, limit);
+    } catch (error) {
+      return this.#broken(error as Error);
+    }
   }
 
   summary(slot: number): SlotSummary {
-    return this.#guarded(() => this.#parts.keyspace.summary(slot));
+    try {
+      return this.#parts.keyspace.summary(slot);
+    } catch (error) {
+      return this.#broken(error as Error);
+    }
   }
 
   accepts(bytes: number): boolean {
@@ -294,15 +311,11 @@ export class DiskEngine implements Engine {
     if (this.#rolling && batch.segment > this.#lastSegment) this.#freeze(batch);
     this.#lastSegment = batch.segment;
     this.#logBytes += batch.bytes;
-    const { records, bodies, buffer } = batch;
-    for (const [index, record] of records.entries()) {
-      if (record.type !== "write") takeEffect(keyspace, control, record);
-      else
-        keyspace.write(record.slot, record.key, {
-          bytes: buffer,
-          start: bodies[2 * index] ?? 0,
-          end: bodies[2 * index + 1] ?? 0,
-        });
+    const bodies = new BodyWalk(batch.payload);
+    for (const record of batch.records) {
+      bodies.next();
+      if (record.type === "write") keyspace.write(record.slot, record.key, bodies);
+      else takeEffect(keyspace, control, record);
     }
     this.#position = batch.position;
     if (batch.records.length > 0) this.#events.durable(batch.position);
@@ -357,13 +370,10 @@ export class DiskEngine implements Engine {
     this.#considerCheckpoint();
   }
 
-  #guarded<T>(work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      this.#fail(error as Error);
-      throw error;
-    }
+  /** A table that cannot be read. */
+  #broken(error: Error): never {
+    this.#fail(error);
+    throw error;
   }
 
   #fail(error: Error): void {

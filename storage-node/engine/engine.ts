@@ -23,9 +23,16 @@ export interface Identity {
   readonly seed?: number;
 }
 
-/** One durable change. The order of records is the order in which they take effect. */
-export type LogRecord =
-  | { readonly type: "write"; readonly slot: number; readonly key: string; readonly record: StoredRecord }
+/** A register takes a new record. */
+export interface WriteRecord {
+  readonly type: "write";
+  readonly slot: number;
+  readonly key: string;
+  readonly record: StoredRecord;
+}
+
+/** Every durable change but the write of a register. */
+export type ControlRecord =
   /** M3: keys that no sealed member holds leave an incoming slot. */
   | { readonly type: "remove"; readonly slot: number; readonly keys: readonly string[] }
   /** N9: tombstones with version ≤ upTo are forgotten. */
@@ -47,8 +54,8 @@ export type LogRecord =
   /** A voter keeps the state opaque: JSON text. */
   | { readonly type: "accept"; readonly ballot: Ballot; readonly state: string };
 
-/** Every record but the write of a register. */
-export type ControlRecord = Exclude<LogRecord, { readonly type: "write" }>;
+/** One durable change. The order of records is the order in which they take effect. */
+export type LogRecord = WriteRecord | ControlRecord;
 
 /** Durable membership of one slot. */
 export interface SlotState {

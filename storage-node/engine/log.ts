@@ -16,10 +16,8 @@ import { guard } from "./watchdog.ts";
 /** What became durable together. */
 export interface DurableBatch {
   readonly records: readonly LogRecord[];
-  /** For each record where its body starts in `buffer`, and where it ends; 0 and anything for what is no register. */
-  readonly bodies: readonly number[];
-  /** Only to be read while `durable` runs. */
-  readonly buffer: Buffer;
+  /** The same records, encoded. Only to be read while `durable` runs. */
+  readonly payload: Buffer;
   /** Position behind its records. */
   readonly position: number;
   readonly number: number;
@@ -46,7 +44,6 @@ export interface LogOptions {
 interface Batch {
   readonly writer: RecordWriter;
   readonly records: LogRecord[];
-  readonly bodies: number[];
 }
 
 const WRITER_BYTES = 64 * 1024;
@@ -89,9 +86,9 @@ export class Log {
 
   append(records: readonly LogRecord[]): number {
     for (const record of records) {
-      const { writer, bodies } = this.#gathering;
-      bodies.push(writeRecord(writer, record), writer.length);
-      this.#gathering.records.push(record);
+      const { writer, records: gathered } = this.#gathering;
+      writeRecord(writer, record);
+      gathered.push(record);
       if (writer.length >= this.#with.limits.batchBytesMax) this.#cut();
     }
     this.#appended += records.length;
@@ -126,7 +123,7 @@ export class Log {
   #newBatch(): Batch {
     const writer = this.#idleWriters.pop() ?? new RecordWriter(WRITER_BYTES);
     writer.length = HEADER_BYTES;
-    return { writer, records: [], bodies: [] };
+    return { writer, records: [] };
   }
 
   #cut(): void {
@@ -191,7 +188,7 @@ export class Log {
   }
 
   /** Undefined only when the engine closed while waiting for a segment. */
-  async #write({ writer, records, bodies }: Batch): Promise<DurableBatch | undefined> {
+  async #write({ writer, records }: Batch): Promise<DurableBatch | undefined> {
     const end = writer.length;
     writer.reserve(HEADER_BYTES);
     const segment = await this.#place(end + HEADER_BYTES);
@@ -207,8 +204,7 @@ export class Log {
     this.#position = position + records.length;
     return {
       records,
-      bodies,
-      buffer: writer.buffer,
+      payload: writer.buffer.subarray(HEADER_BYTES, end),
       position: this.#position,
       number,
       segment: segment.number,

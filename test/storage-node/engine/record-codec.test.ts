@@ -2,6 +2,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import {
+  BodyWalk,
   readBody,
   readRecords,
   RecordWriter,
@@ -90,6 +91,22 @@ test("any row of records comes back from a batch as it was", () => {
       const writer = new RecordWriter(16);
       for (const one of records) writeRecord(writer, one);
       expect(decode(writer.buffer.subarray(0, writer.length))).toEqual(records);
+    }),
+  );
+});
+
+test("a walk over a batch stands on the body of each register, and on nothing for other records", () => {
+  fc.assert(
+    fc.property(fc.array(logRecord, { maxLength: 20 }), (records) => {
+      const writer = new RecordWriter(16);
+      for (const one of records) writeRecord(writer, one);
+      const walk = new BodyWalk(writer.buffer.subarray(0, writer.length));
+      for (const one of records) {
+        walk.next();
+        if (one.type === "write") expect(readBody(walk.bytes, walk.start, walk.end)).toEqual(one.record);
+        else expect(walk.start).toBe(walk.end);
+      }
+      expect(walk.end).toBe(writer.length);
     }),
   );
 });
