@@ -72,8 +72,7 @@ function positioned({ code, message, details }: KvError, where: string): KvError
 /** @param name Empty for an item of a list. */
 export function pair(value: unknown, name = ""): Pair {
   if (!Array.isArray(value) || value.length !== 2) malformed(name, "a pair [epoch, n]");
-  const [epoch, n] = value as unknown[];
-  if (!isInteger(epoch, 0, EPOCH_MAX) || !isInteger(n, 0, SEQ_MAX)) malformed(name, "a pair [epoch, n]");
+  if (!isInteger(value[0], 0, EPOCH_MAX) || !isInteger(value[1], 0, SEQ_MAX)) malformed(name, "a pair [epoch, n]");
   return value as unknown as Pair;
 }
 
@@ -95,7 +94,11 @@ export function slots(fields: Fields, name = "slots"): number[] {
  * @throws KvError BAD_REQUEST, TOO_LARGE
  */
 export function key(fields: Fields, name = "key"): string {
-  const value = fields[name];
+  return keyIn(fields[name], name);
+}
+
+/** As `key`, of a field that the caller has read. @param name For the message. */
+export function keyIn(value: unknown, name: string): string {
   if (typeof value !== "string" || value.length === 0) malformed(name, `1–${KEY_BYTES_MAX} bytes of UTF-8`);
   // A code unit is at most three bytes: short keys need no encoding to know that they fit.
   if (value.length * 3 > KEY_BYTES_MAX && utf8Bytes(value) > KEY_BYTES_MAX) {
