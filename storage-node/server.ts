@@ -155,9 +155,11 @@ export class NodeServer {
 
   #lines(peer: PeerNumber, lines: readonly Record<string, unknown>[]): void {
     const effects = this.#node.handle({ type: "lines", peer, lines }, monotonicMs());
-    const measured = new Set(lines.filter(({ op }) => op === "ping" || op === "stats").map(({ id }) => id));
+    const asked = lines.filter(({ op }) => op === "ping" || op === "stats");
+    if (asked.length === 0) return this.#carryOut(effects);
+    const ids = new Set(asked.map(({ id }) => id));
     // Both are answered at once, never from a queue: what comes back now is theirs.
-    this.#carryOut(measured.size === 0 ? effects : effects.map((effect) => this.#measured(effect, measured)));
+    this.#carryOut(effects.map((effect) => this.#measured(effect, ids)));
   }
 
   #measured(effect: NodeEffect, ids: ReadonlySet<unknown>): NodeEffect {

@@ -1,11 +1,11 @@
 // Control: the node's working copy of its control state (fence, votes, memberships), ahead of the disk by what is appended and not
 // yet durable. Every change remembers its log position, so that whoever depends on a change waits until it is durable: an answer
 // never rests on something that a crash could take back (N3, N8).
-import { assert } from "../../shared/assert.ts";
+import { assert, unreachable } from "../../shared/assert.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import { compare, type Stamp } from "../../shared/version.ts";
 import { applyControl, slotState } from "../engine/control-state.ts";
-import type { ControlState, Engine, LogRecord, SlotState } from "../engine/engine.ts";
+import type { ControlRecord, ControlState, Engine, SlotState, WriteRecord } from "../engine/engine.ts";
 
 export class Control {
   readonly state: ControlState;
@@ -16,6 +16,9 @@ export class Control {
   #voterUntil = 0;
   #identityUntil = 0;
   readonly #slotUntil = new Float64Array(SLOTS);
+  #slotsUntil = 0;
+  /** Kept rather than made for every operation that is compared with it. */
+  #fenceStamp: Stamp;
 
   /** Rules switched off, by the mutation check of the simulator only. */
   readonly without: ReadonlySet<string>;
@@ -24,6 +27,7 @@ export class Control {
     this.#engine = engine;
     this.without = without;
     this.state = engine.recovered;
+    this.#fenceStamp = [this.state.fence, 0];
   }
 
   /** Position up to which everything is durable. */
@@ -41,8 +45,14 @@ export class Control {
     this.#durable = position;
   }
 
-  /** Appends records and applies control records to the working copy. Returns the position to wait for. */
-  append(records: readonly LogRecord[]): number {
+  /** Appends the write of a register, which changes nothing here. Returns the position to wait for. */
+  write(record: WriteRecord): number {
+    this.#appended = this.#engine.append([record]);
+    return this.#appended;
+  }
+
+  /** Appends records and applies them to the working copy. Returns the position to wait for. */
+  append(records: readonly ControlRecord[]): number {
     const position = this.#engine.append(records);
     for (const record of records) {
       applyControl(this.state, record);
@@ -52,18 +62,21 @@ export class Control {
     return position;
   }
 
-  #remember(record: LogRecord, position: number): void {
+  #remember(record: ControlRecord, position: number): void {
     switch (record.type) {
       case "role":
       case "stamp":
       case "copied":
         for (const slot of record.slots) this.#slotUntil[slot] = position;
+        this.#slotsUntil = position;
         return;
       case "remove":
       case "purge":
         this.#slotUntil[record.slot] = position;
+        this.#slotsUntil = position;
         return;
       case "fence":
+        this.#fenceStamp = [record.epoch, 0];
         this.#fenceUntil = position;
         return;
       case "identity":
@@ -73,7 +86,8 @@ export class Control {
       case "accept":
         this.#voterUntil = position;
         return;
-      case "write":
+      default:
+        unreachable(record);
     }
   }
 
@@ -84,6 +98,11 @@ export class Control {
 
   get voterUntil(): number {
     return this.#voterUntil;
+  }
+
+  /** The highest `slotUntil` of all slots. */
+  get slotsUntil(): number {
+    return this.#slotsUntil;
   }
 
   slotUntil(slot: number): number {
@@ -97,7 +116,6 @@ export class Control {
   /** N6: the lowest stamp that this slot accepts: its own, or (fence, 0) where that is higher. */
   floor(slot: number): Stamp {
     const { stamp } = this.slot(slot);
-    const byFence: Stamp = [this.state.fence, 0];
-    return compare(stamp, byFence) >= 0 ? stamp : byFence;
+    return compare(stamp, this.#fenceStamp) >= 0 ? stamp : this.#fenceStamp;
   }
 }

@@ -23,7 +23,7 @@ import type { Engine } from "../engine/engine.ts";
 import { Control } from "./control.ts";
 import { Introductions } from "./introductions.ts";
 import { refuse } from "./refuse.ts";
-import { asResult, notOwner, Registers } from "./register.ts";
+import { asResult, Horizon, notOwner, Registers } from "./register.ts";
 import { SlotOperations } from "./slot-operations.ts";
 import { copyOf, pullable, pullRequest } from "./transfer.ts";
 import { Voting, type Introduction } from "./voting.ts";
@@ -272,14 +272,9 @@ export class StorageNode {
     if (stampsUntil > this.#control.durable && !without.has("N3")) return this.#park(peer, line);
     const [first] = line.ops;
     if (first?.op === "pull") return this.#pull(peer, line, first);
-    let until = 0;
-    const results: OpResult[] = [];
-    for (const op of line.ops) {
-      const { result, position } = this.#operations.perform(op);
-      results.push(result);
-      if (position > until) until = position;
-    }
-    this.#answer(peer, line.id, { status: "ok", results }, until);
+    const horizon = new Horizon();
+    const results = line.ops.map((op) => this.#operations.perform(op, horizon));
+    this.#answer(peer, line.id, { status: "ok", results }, horizon.position);
   }
 
   /** N1. */
@@ -342,18 +337,17 @@ export class StorageNode {
   }
 
   #storePage({ peer, line, op }: Pull, page: ListResult): void {
-    let until = 0;
+    const horizon = new Horizon();
     let bytes = 0;
     for (const row of page.entries) {
-      const { result, position } = this.#registers.write(copyOf(row, op));
+      const result = this.#registers.write(copyOf(row, op), horizon);
       // A forwarded write may have brought something newer: that is fine, the reconciliation sees both.
       const failed = result.status === "error" && result.code !== "SUPERSEDED";
       if (failed) return this.#answer(peer, line.id, { status: "ok", results: [result] }, 0);
-      if (position > until) until = position;
       bytes += row[1].length + (typeof row[5] === "string" ? row[5].length : 0);
     }
     const result = { status: "ok", keys: page.entries.length, bytes, ...(page.next && { next: page.next }) };
-    this.#answer(peer, line.id, { status: "ok", results: [result] }, until);
+    this.#answer(peer, line.id, { status: "ok", results: [result] }, horizon.position);
   }
 
   // Everything else.

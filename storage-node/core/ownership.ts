@@ -11,7 +11,7 @@ import type {
   SlotsResult,
 } from "../../shared/protocol/node-messages.ts";
 import { compare, equal, format, isZero, type Stamp } from "../../shared/version.ts";
-import type { LogRecord } from "../engine/engine.ts";
+import type { ControlRecord } from "../engine/engine.ts";
 import type { Control } from "./control.ts";
 import { refuse } from "./refuse.ts";
 import { notOwner, type Settled } from "./register.ts";
@@ -136,7 +136,7 @@ function settle(
   control: Control,
   slots: readonly number[],
   judge: (slot: number) => Verdict,
-  change: ((slots: number[]) => LogRecord[]) | undefined,
+  change: ((slots: number[]) => ControlRecord[]) | undefined,
 ): Settled<SlotsResult> {
   const changed: number[] = [];
   const refused: [number, ErrorCode][] = [];

@@ -6,11 +6,11 @@ import { EPOCH_JUMP_MAX } from "../../shared/limits.ts";
 import type { DataOp, OpResult } from "../../shared/protocol/node-messages.ts";
 import { slotOf } from "../../shared/slot.ts";
 import { compare, format, highest, ZERO, type Stamp } from "../../shared/version.ts";
-import type { Engine, LogRecord } from "../engine/engine.ts";
+import type { ControlRecord, Engine } from "../engine/engine.ts";
 import type { Control } from "./control.ts";
 import { changeSlots, install, purge, raises, remove, roles, staleSlot } from "./ownership.ts";
 import { refuse } from "./refuse.ts";
-import type { Registers, Settled } from "./register.ts";
+import type { Horizon, Registers, Settled } from "./register.ts";
 import { digest, list } from "./transfer.ts";
 
 export class SlotOperations {
@@ -34,16 +34,14 @@ export class SlotOperations {
     return this.#control.groupUntil;
   }
 
-  /** N6. Raises the stamps that are news; returns the position at which all that the operations touch is durable. */
+  /**
+   * N6. Raises the stamps that are news.
+   * @returns Position to wait for before the operations are looked at: what they touch is durable then.
+   */
   raiseStamps(ops: readonly DataOp[]): number {
-    const raised = new Map<number, Stamp>();
-    for (const op of ops) {
-      if (this.#control.without.has("N6") && op.op !== "seal") continue;
-      forEachStamp(op, (slot, stamp) => {
-        if (raises(this.#control, slot, stamp)) raised.set(slot, highest(stamp, raised.get(slot) ?? ZERO));
-      });
-    }
-    if (raised.size > 0) this.#control.append(stampRecords(raised));
+    this.#raiseNews(ops);
+    // The usual case: no slot at all is changing.
+    if (this.#control.slotsUntil <= this.#control.durable) return 0;
     let until = 0;
     for (const op of ops) {
       forEachSlot(op, (slot) => {
@@ -54,37 +52,49 @@ export class SlotOperations {
     return until;
   }
 
-  /** Carries one operation out; its result may be told at `position`. */
-  perform(op: DataOp): Settled<OpResult> {
+  #raiseNews(ops: readonly DataOp[]): void {
+    let raised: Map<number, Stamp> | undefined;
+    const note = (slot: number, stamp: Stamp): void => {
+      if (!raises(this.#control, slot, stamp)) return;
+      raised ??= new Map();
+      raised.set(slot, highest(stamp, raised.get(slot) ?? ZERO));
+    };
+    const onlySeals = this.#control.without.has("N6");
+    for (const op of ops) if (!onlySeals || op.op === "seal") forEachStamp(op, note);
+    if (raised) this.#control.append(stampRecords(raised));
+  }
+
+  /**
+   * Carries one operation out.
+   * @param horizon Extended to where its result may be told.
+   */
+  perform(op: DataOp, horizon: Horizon): OpResult {
     switch (op.op) {
       case "read":
-        return now(this.stale(op.slot, op.stamp) ?? this.#misplaced(op) ?? this.#registers.read(op));
+        return this.stale(op.slot, op.stamp) ?? this.#misplaced(op) ?? this.#registers.read(op);
       case "write":
-      case "copy": {
-        const refusal = this.stale(op.slot, op.stamp) ?? this.#misplaced(op);
-        return refusal ? now(refusal) : this.#registers.write(op);
-      }
+      case "copy":
+        return this.stale(op.slot, op.stamp) ?? this.#misplaced(op) ?? this.#registers.write(op, horizon);
       case "seal":
       case "incoming":
       case "copied":
       case "drop":
-        return changeSlots(this.#control, op);
+        return told(changeSlots(this.#control, op), horizon);
       case "install":
-        return install(this.#control, op);
-      case "remove": {
-        const refusal = this.stale(op.slot, op.stamp);
-        return refusal ? now(refusal) : remove(this.#control, op);
-      }
+        return told(install(this.#control, op), horizon);
+      case "remove":
+        return this.stale(op.slot, op.stamp) ?? told(remove(this.#control, op), horizon);
       case "purge":
-        return purge(this.#control, op);
+        return told(purge(this.#control, op), horizon);
       case "digest":
-        return now(this.#staleAny(op.slots, op.stamps) ?? digest(this.#engine, this.#control, op));
+        return this.#staleAny(op.slots, op.stamps) ?? digest(this.#engine, this.#control, op);
       case "list":
-        return now(this.#staleAny(op.slots, op.stamps) ?? list(this.#engine, this.#control, op));
+        return this.#staleAny(op.slots, op.stamps) ?? list(this.#engine, this.#control, op);
       case "roles":
-        return { result: roles(this.#control), position: this.#control.appended };
+        horizon.extend(this.#control.appended);
+        return roles(this.#control);
       case "pull":
-        return now(refuse("BAD_REQUEST", "pull: must be the only operation of its line"));
+        return refuse("BAD_REQUEST", "pull: must be the only operation of its line");
       default:
         return unreachable(op);
     }
@@ -113,8 +123,9 @@ export class SlotOperations {
   }
 }
 
-function now<T>(result: T): Settled<T> {
-  return { result, position: 0 };
+function told<T>({ result, position }: Settled<T>, horizon: Horizon): T {
+  horizon.extend(position);
+  return result;
 }
 
 /** Operations whose stamp raises the slot's by itself; the steps of a re-seating do it with the role (N7). */
@@ -132,7 +143,7 @@ function forEachSlot(op: DataOp, visit: (slot: number) => void): void {
 }
 
 /** One record for all slots that rise to the same stamp. */
-function stampRecords(raised: ReadonlyMap<number, Stamp>): LogRecord[] {
+function stampRecords(raised: ReadonlyMap<number, Stamp>): ControlRecord[] {
   const byStamp = new Map<string, { type: "stamp"; slots: number[]; stamp: Stamp }>();
   for (const [slot, stamp] of raised) {
     const name = format(stamp);
