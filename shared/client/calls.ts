@@ -6,43 +6,30 @@ import { KvError } from "../errors.ts";
 import { monotonicMs } from "../io/system-clock.ts";
 import type { PlainAnswer, SessionMessage } from "./answers.ts";
 import { errorOf } from "./answers.ts";
-import type { Piece } from "./lines.ts";
+import { LineCutter } from "./lines.ts";
 
-export interface CallOptions {
-  /** Time for the answer, or for the first progress line, in ms. Default: that of the session. */
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Takes the lines of a long operation before its last one. */
-export type OnProgress<Answer> = (answer: Answer) => void;
-
-/** What is asked, and who wants to know. */
-export interface Asked {
-  readonly message: SessionMessage;
-  readonly options: CallOptions;
-  readonly onProgress: OnProgress<PlainAnswer> | undefined;
-  readonly resolve: (answer: PlainAnswer) => void;
-  readonly reject: (error: KvError) => void;
-}
-
-interface Call {
-  readonly asked: Asked;
-  readonly id: number;
-  /** Infinity once a long operation has begun to answer. */
-  deadlineAtMs: number;
-  forgetSignal: (() => void) | null;
-  /** Id of the line it was sent in; 0 while it waits here. */
+/** Something asked of a session, and who wants to know. It belongs to the session from `ask` on, and is asked once. */
+export interface Call {
+  readonly op: SessionMessage["op"];
+  readonly signal: AbortSignal | undefined;
+  /** When it is given up, on the monotonic clock in ms; Infinity once a long operation has begun to answer. */
+  readonly deadlineAtMs: number;
+  /** Kept by `Calls`: its id, once it was asked. 0 before. */
+  id: number;
+  /** Kept by `Calls`: id of the line it was sent in; 0 while it waits here. */
   line: number;
-}
-
-/** A call as JSON, to be sent now. */
-export interface OutgoingCall extends Piece {
-  readonly call: { line: number };
+  /** Kept by `Calls`: stops listening to the signal. */
+  forgetSignal: (() => void) | null;
+  /** What it says, as JSON without the opening brace. */
+  text(): string;
+  /** A line of a long operation before its last one. */
+  progressed(answer: PlainAnswer): void;
+  /** It is settled: one of these is called, once, and must not throw. */
+  answered(answer: PlainAnswer): void;
+  failed(error: KvError): void;
 }
 
 export interface CallLimits {
-  readonly timeoutMs: number;
   readonly inFlightMax: number;
   readonly waitingMax: number;
 }
@@ -50,17 +37,17 @@ export interface CallLimits {
 /** The coordinator gets this much less time than the caller, so that its definite answer still arrives. */
 const ANSWER_MARGIN_MS = 50;
 
-const BATCHABLE: ReadonlySet<string> = new Set(["put", "delete", "get"]);
-const TAKES_DEADLINE: ReadonlySet<string> = new Set(["put", "delete", "get", "scan"]);
-
 export class Calls {
   readonly #address: string;
   readonly #limits: CallLimits;
   readonly #onWork: () => void;
   readonly #inFlight = new Map<number, Call>();
   /** Calls not handed to the connection yet, in their order. */
-  readonly #waiting = new Set<Call>();
+  #waiting: Call[] = [];
   #nextId = 1;
+  /** The latest time that calls were told to have, and its text: those of one line mostly have the same. */
+  #toldMs = 0;
+  #toldText = "";
   #drained: (() => void)[] = [];
   #endReason: string | null = null;
   #timer: NodeJS.Timeout | undefined;
@@ -81,55 +68,41 @@ export class Calls {
 
   /** Calls not settled. */
   get pending(): number {
-    return this.#inFlight.size + this.#waiting.size;
+    return this.#inFlight.size + this.#waiting.length;
   }
 
   /** Calls not handed to the connection yet. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#waiting.length;
   }
 
-  /** A fresh id, for the envelope of a line. */
-  nextId(): number {
-    return this.#nextId++;
-  }
-
-  ask(asked: Asked): void {
-    const { signal, timeoutMs = this.#limits.timeoutMs } = asked.options;
-    const refusal = this.#refusal(asked.message.op, signal);
-    if (refusal !== null) return asked.reject(refusal);
-    const call: Call = {
-      asked,
-      id: this.nextId(),
-      deadlineAtMs: monotonicMs() + timeoutMs,
-      forgetSignal: null,
-      line: 0,
-    };
-    if (signal) {
-      const abort = (): void => this.#giveUp(call, "was aborted by the caller", "CANCELLED");
-      signal.addEventListener("abort", abort, { once: true });
-      call.forgetSignal = () => signal.removeEventListener("abort", abort);
-    }
-    this.#wakeAt(call.deadlineAtMs);
-    this.#waiting.add(call);
+  ask(call: Call): void {
+    const { signal } = call;
+    const refusal = this.#refusal(call.op, signal);
+    if (refusal !== null) return call.failed(refusal);
+    call.id = this.#nextId++;
+    if (signal !== undefined) this.#listen(call, signal);
+    if (call.deadlineAtMs < this.#wakesAtMs) this.#wakeAt(call.deadlineAtMs);
+    this.#waiting.push(call);
     this.#onWork();
   }
 
-  /** The calls to send now, in their order: as many as the cap and about `bytesMax` allow. They count as sent. */
-  take(bytesMax: number): OutgoingCall[] {
-    const outgoing: OutgoingCall[] = [];
-    let bytes = 0;
+  /**
+   * The lines to send now: calls in their order, as many as the cap and about `bytesMax` allow. They count as sent.
+   * @param lineBytesMax Longest batch line.
+   */
+  take({ bytesMax, lineBytesMax }: { bytesMax: number; lineBytesMax: number }): readonly string[] {
+    const cutter = new LineCutter(lineBytesMax, () => this.#nextId++);
     const nowMs = monotonicMs();
+    let taken = 0;
     for (const call of this.#waiting) {
-      if (this.#inFlight.size >= this.#limits.inFlightMax || bytes > bytesMax) break;
-      this.#waiting.delete(call);
+      if (this.#inFlight.size >= this.#limits.inFlightMax || cutter.bytes > bytesMax) break;
+      taken++;
       this.#inFlight.set(call.id, call);
-      const json = encode(call, nowMs);
-      const piece = { json, bytes: Buffer.byteLength(json), batchable: BATCHABLE.has(call.asked.message.op), call };
-      bytes += piece.bytes;
-      outgoing.push(piece);
+      call.line = cutter.add(this.#encode(call, nowMs), isData(call.op));
     }
-    return outgoing;
+    this.#waiting = this.#waiting.slice(taken);
+    return cutter.end();
   }
 
   /** Settles what a line answers. Returns the operation where it was answered ok, else null. */
@@ -137,11 +110,11 @@ export class Calls {
     const call = this.#inFlight.get(message["id"] as number);
     if (call === undefined) this.#lineRefused(message); // or the answer came after the deadline
     else if (message["status"] !== "ok") this.#reject(call, errorOf(message, this.#address));
-    else if (message["done"] === false) this.#progressed(call, message as unknown as PlainAnswer);
+    else if (message["done"] === false) call.progressed(message as unknown as PlainAnswer);
     else {
       this.#settle(call);
-      call.asked.resolve(message as unknown as PlainAnswer);
-      return call.asked.message.op;
+      call.answered(message as unknown as PlainAnswer);
+      return call.op;
     }
     return null;
   }
@@ -159,18 +132,30 @@ export class Calls {
     for (const call of [...this.#inFlight.values(), ...this.#waiting]) this.#reject(call, this.#lost(call, reason));
   }
 
+  /** JSON of a call with its id and, where the operation takes one, the time that is left. */
+  #encode(call: Call, nowMs: number): string {
+    const { id, op, deadlineAtMs } = call;
+    if (!isData(op) && op !== "scan") return `{"id":${id},${call.text()}`;
+    const leftMs = deadlineAtMs - nowMs;
+    const timeoutMs = Math.max(1, Math.floor(leftMs - Math.min(ANSWER_MARGIN_MS, leftMs / 10)));
+    if (timeoutMs !== this.#toldMs) this.#toldText = `,"timeoutMs":${timeoutMs},`;
+    this.#toldMs = timeoutMs;
+    return `{"id":${id}${this.#toldText}${call.text()}`;
+  }
+
   /** Why a call is not even queued; null where it is. */
   #refusal(op: string, signal: AbortSignal | undefined): KvError | null {
-    const details = { op, address: this.#address };
     if (this.#endReason !== null) {
       const why = `the session with ${this.#address} is over (${this.#endReason}); nothing was sent`;
-      return new KvError("NO_LEADER", why, details);
+      return new KvError("NO_LEADER", why, { op, address: this.#address });
     }
-    if (signal?.aborted)
-      return new KvError("CANCELLED", `${op} was aborted by the caller before anything was sent`, details);
-    if (this.#waiting.size < this.#limits.waitingMax) return null;
+    if (signal?.aborted) {
+      const why = `${op} was aborted by the caller before anything was sent`;
+      return new KvError("CANCELLED", why, { op, address: this.#address });
+    }
+    if (this.#waiting.length < this.#limits.waitingMax) return null;
     const why = `${this.#limits.waitingMax} operations wait for ${this.#address} already, the limit; nothing was sent: issue fewer at a time`;
-    return new KvError("OVERLOADED", why, details);
+    return new KvError("OVERLOADED", why, { op, address: this.#address });
   }
 
   /** A refusal under the id of a whole line is one of each operation in it. Rare, so the search may be slow. */
@@ -181,14 +166,15 @@ export class Calls {
     }
   }
 
-  #progressed(call: Call, answer: PlainAnswer): void {
-    call.deadlineAtMs = Number.POSITIVE_INFINITY;
-    call.asked.onProgress?.(answer);
+  #listen(call: Call, signal: AbortSignal): void {
+    const abort = (): void => this.#giveUp(call, "was aborted by the caller", "CANCELLED");
+    signal.addEventListener("abort", abort, { once: true });
+    call.forgetSignal = () => signal.removeEventListener("abort", abort);
   }
 
   /** @param unsentCode What it is called where nothing was sent. */
   #giveUp(call: Call, why: string, unsentCode: ErrorCode = "OVERLOADED"): void {
-    const { op } = call.asked.message;
+    const { op } = call;
     const details = { op, address: this.#address, ...(unsentCode === "CANCELLED" ? { aborted: true } : {}) };
     const unsent = `${op} was not sent to ${this.#address}: it ${why}, ${this.#inFlight.size} operations in flight`;
     const sent = `${op} was sent to ${this.#address} and ${why}: it may have happened`;
@@ -199,10 +185,9 @@ export class Calls {
     this.#onWork();
   }
 
-  #lost(call: Call, reason: string): KvError {
-    const { op } = call.asked.message;
+  #lost({ op, line }: Call, reason: string): KvError {
     const details = { op, address: this.#address };
-    if (call.line === 0)
+    if (line === 0)
       return new KvError("NO_LEADER", `${op} was not sent: ${this.#address} went away (${reason})`, details);
     return new KvError(
       "LOST",
@@ -213,19 +198,18 @@ export class Calls {
 
   #reject(call: Call, error: KvError): void {
     this.#settle(call);
-    call.asked.reject(error);
+    call.failed(error);
   }
 
   #settle(call: Call): void {
     call.forgetSignal?.();
-    this.#inFlight.delete(call.id);
-    this.#waiting.delete(call);
-    if (this.pending === 0 && this.#drained.length > 0) for (const resolve of this.#drained.splice(0)) resolve();
+    if (call.line !== 0) this.#inFlight.delete(call.id);
+    else this.#waiting.splice(this.#waiting.indexOf(call), 1); // rare, and nearly always the first
+    if (this.#drained.length > 0 && this.pending === 0) for (const resolve of this.#drained.splice(0)) resolve();
   }
 
   /** One timer for all calls, at their earliest deadline: a timer each would cost as much as the rest of a call. */
   #wakeAt(timeMs: number): void {
-    if (timeMs >= this.#wakesAtMs) return;
     clearTimeout(this.#timer);
     this.#wakesAtMs = timeMs;
     this.#timer = setTimeout(() => this.#expire(), Math.max(1, Math.ceil(timeMs - monotonicMs())));
@@ -236,21 +220,15 @@ export class Calls {
     this.#wakesAtMs = Number.POSITIVE_INFINITY;
     const nowMs = monotonicMs();
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const calls of [this.#inFlight.values(), this.#waiting]) {
-      for (const call of calls) {
-        if (call.deadlineAtMs <= nowMs) this.#giveUp(call, "got no answer before the deadline");
-        else nextMs = Math.min(nextMs, call.deadlineAtMs);
-      }
+    for (const call of [...this.#inFlight.values(), ...this.#waiting]) {
+      if (call.deadlineAtMs <= nowMs) this.#giveUp(call, "got no answer before the deadline");
+      else nextMs = Math.min(nextMs, call.deadlineAtMs);
     }
-    this.#wakeAt(nextMs);
+    if (nextMs < this.#wakesAtMs) this.#wakeAt(nextMs);
   }
 }
 
-/** JSON of a call with its id and, where the operation takes one, the time that is left. */
-function encode({ asked: { message }, id, deadlineAtMs }: Call, nowMs: number): string {
-  const rest = JSON.stringify(message).slice(1); // every message has an `op`, so there is something to put before
-  if (!TAKES_DEADLINE.has(message.op)) return `{"id":${id},${rest}`;
-  const leftMs = deadlineAtMs - nowMs;
-  const timeoutMs = Math.max(1, Math.floor(leftMs - Math.min(ANSWER_MARGIN_MS, leftMs / 10)));
-  return `{"id":${id},"timeoutMs":${timeoutMs},${rest}`;
+/** Puts, deletes and gets share lines. */
+function isData(op: string): boolean {
+  return op === "put" || op === "get" || op === "delete";
 }

@@ -1,17 +1,14 @@
 // Client: the object applications use. Checks what it is given, gives every write an operation id (C8), and hands it to
 // performer.ts, which sees it through. What is issued in one turn leaves in one line.
 import { randomUUID } from "node:crypto";
-import { KvError } from "../errors.ts";
-import { monotonicMs } from "../io/system-clock.ts";
 import { DEADLINE_MS_DEFAULT } from "../limits.ts";
-import type { Level, ScanAnswer } from "../protocol/client-messages.ts";
-import { valueWeight } from "../record.ts";
+import type { GetAnswer, Level, ScanAnswer, WriteAnswer } from "../protocol/client-messages.ts";
 import { Entry } from "./entry.ts";
 import type { LeaderFinder } from "./leader-finder.ts";
+import type { DeleteMessage, GetMessage, PutMessage } from "./operation-text.ts";
 import type { ConnectOptions, DeleteOptions, OperationOptions, PutOptions, ScanOptions } from "./options.ts";
-import { checkKey, checkOptions, checkScan, wireValue } from "./options.ts";
+import { NO_OPTIONS, checkKey, checkOptions, checkScan, wireValue } from "./options.ts";
 import { Performer } from "./performer.ts";
-import type { Patience } from "./waiting.ts";
 
 /** Result of a write: the version it was given, for `ifVersion`. */
 export interface Written {
@@ -26,7 +23,6 @@ export interface Deleted extends Written {
 export class KvClient {
   readonly #finder: LeaderFinder;
   readonly #performer: Performer;
-  readonly #timeoutMs: number;
   readonly #level: Level | undefined;
   readonly #id = randomUUID();
   #counter = 0;
@@ -39,8 +35,8 @@ export class KvClient {
     settings: ConnectOptions & { readonly random: () => number; readonly valueBytesMax: number },
   ) {
     this.#finder = finder;
-    this.#performer = new Performer(finder, settings.random);
-    this.#timeoutMs = settings.timeoutMs ?? DEADLINE_MS_DEFAULT;
+    const { random, timeoutMs = DEADLINE_MS_DEFAULT } = settings;
+    this.#performer = new Performer(finder, { random, timeoutMs });
     this.#level = settings.consistency;
     this.#valueBytesMax = settings.valueBytesMax;
   }
@@ -50,51 +46,51 @@ export class KvClient {
    * @throws KvError CONDITION_FAILED (details.version: the current one), TOO_LARGE, …; look at `outcome`: `unknown` means
    *   that it may have happened, or may yet.
    */
-  async put(key: string, value: string | Uint8Array, options: PutOptions = {}): Promise<Written> {
-    checkKey(key);
-    checkOptions(this.#withLevel(options));
-    this.#valueBytesMax = this.#finder.session?.hello.valueBytesMax ?? this.#valueBytesMax;
-    const wire = wireValue(value, this.#valueBytesMax);
-    const condition = { ...ifVersionOf(options), ...(options.ifAbsent === true ? { ifAbsent: true } : {}) };
-    const message = {
-      op: "put",
-      key,
-      value: wire,
-      ...condition,
-      ...this.#levelOf(options),
-      operation: this.#nextId(),
-    } as const;
-    const { version } = await this.#performer.run(message, this.#patience(options), valueWeight(wire));
-    return { version };
+  put(key: string, value: string | Uint8Array, options: PutOptions = NO_OPTIONS): Promise<Written> {
+    try {
+      checkKey(key);
+      checkOptions(options, this.#level);
+      this.#valueBytesMax = this.#finder.session?.hello.valueBytesMax ?? this.#valueBytesMax;
+      const { consistency = this.#level, ifVersion, ifAbsent } = options;
+      const message: PutMessage = {
+        op: "put",
+        key,
+        value: wireValue(value, this.#valueBytesMax),
+        consistency,
+        operation: this.#nextId(),
+        ifVersion,
+        ifAbsent: ifAbsent === true ? true : undefined,
+      };
+      return this.#performer.run(message, options, written);
+    } catch (error) {
+      return rejected(error);
+    }
   }
 
   /** Deletes a key. That it is absent is no error. @throws KvError as `put` does */
-  async delete(key: string, options: DeleteOptions = {}): Promise<Deleted> {
-    checkKey(key);
-    checkOptions(this.#withLevel(options));
-    const message = {
-      op: "delete",
-      key,
-      ...ifVersionOf(options),
-      ...this.#levelOf(options),
-      operation: this.#nextId(),
-    } as const;
-    const { version, found } = await this.#performer.run(message, this.#patience(options), 0);
-    return found === undefined ? { version } : { version, found };
+  delete(key: string, options: DeleteOptions = NO_OPTIONS): Promise<Deleted> {
+    try {
+      checkKey(key);
+      checkOptions(options, this.#level);
+      const { consistency = this.#level, ifVersion } = options;
+      const message: DeleteMessage = { op: "delete", key, consistency, ifVersion, operation: this.#nextId() };
+      return this.#performer.run(message, options, deleted);
+    } catch (error) {
+      return rejected(error);
+    }
   }
 
   /** The value under a key, or null. At level one it comes straight from a storage node and may be stale. */
-  async get(key: string, options: OperationOptions = {}): Promise<Entry | null> {
-    checkKey(key);
-    checkOptions(options);
+  get(key: string, options: OperationOptions = NO_OPTIONS): Promise<Entry | null> {
     try {
-      const message = { op: "get", key, ...this.#levelOf(options) } as const;
-      if (message.consistency === "one") return await this.#performer.readAtOne(message, this.#patience(options));
-      const { value, version, stale = false } = await this.#performer.run(message, this.#patience(options), 0);
-      return new Entry({ key, value, version, stale });
+      checkKey(key);
+      checkOptions(options);
+      const { consistency = this.#level } = options;
+      const message: GetMessage = { op: "get", key, consistency };
+      if (consistency === "one") return this.#performer.readAtOne(message, options, staleEntry);
+      return this.#performer.run(message, options, entry);
     } catch (error) {
-      if (error instanceof KvError && error.code === "NOT_FOUND") return null;
-      throw error;
+      return rejected(error);
     }
   }
 
@@ -102,7 +98,7 @@ export class KvClient {
    * Keys with a prefix, by slot and then key (not sorted overall), fetched page by page. A key that is there throughout
    * appears exactly once.
    */
-  async *scan(options: ScanOptions = {}): AsyncGenerator<string, void, undefined> {
+  async *scan(options: ScanOptions = NO_OPTIONS): AsyncGenerator<string, void, undefined> {
     checkScan(options);
     const { prefix = "", pageKeys } = options;
     const asked = {
@@ -114,8 +110,8 @@ export class KvClient {
     do {
       const page: ScanAnswer = await this.#performer.run(
         { ...asked, ...(cursor === undefined ? {} : { cursor }) },
-        this.#patience(options),
-        0,
+        options,
+        same,
       );
       yield* page.keys;
       cursor = page.cursor;
@@ -133,23 +129,36 @@ export class KvClient {
     await this.#finder.close();
   }
 
-  #patience({ timeoutMs = this.#timeoutMs, signal }: OperationOptions): Patience {
-    return { deadlineAtMs: monotonicMs() + timeoutMs, signal };
-  }
-
-  #withLevel<Options extends OperationOptions>(options: Options): Options {
-    return { ...options, ...this.#levelOf(options) };
-  }
-
-  #levelOf({ consistency = this.#level }: OperationOptions): { readonly consistency?: Level } {
-    return consistency === undefined ? {} : { consistency };
-  }
-
   #nextId(): string {
     return `${this.#id}:${++this.#counter}`;
   }
 }
 
-function ifVersionOf({ ifVersion }: DeleteOptions): { readonly ifVersion?: string } {
-  return ifVersion === undefined ? {} : { ifVersion };
+// What becomes of answers: functions of their own, so that an operation makes no closure.
+
+function written({ version }: WriteAnswer): Written {
+  return { version };
+}
+
+function deleted({ version, found }: WriteAnswer): Deleted {
+  return found === undefined ? { version } : { version, found };
+}
+
+function entry(answer: GetAnswer | null, { key }: GetMessage): Entry | null {
+  if (answer === null) return null;
+  const { value, version, stale = false } = answer;
+  return new Entry({ key, value, version, stale });
+}
+
+function staleEntry(answer: GetAnswer | null, { key }: GetMessage): Entry | null {
+  return answer === null ? null : new Entry({ key, value: answer.value, version: answer.version, stale: true });
+}
+
+function same(page: ScanAnswer): ScanAnswer {
+  return page;
+}
+
+/** What is wrong with arguments is told as every other failure is. */
+function rejected(error: unknown): Promise<never> {
+  return Promise.reject(error instanceof Error ? error : new Error(String(error)));
 }

@@ -9,50 +9,46 @@
 //   - it is not sent again at all once a later one took effect: it has been overtaken, and fails with what refused it.
 // Two reads never conflict.
 
-interface Lane {
-  readonly key: string;
-  readonly places: Place[];
-}
+//
+// A lane is a chain of places from the first to the last, and the map knows the last one: an operation that is alone on its key,
+// as most are, costs nothing but its place.
 
 export class KeyLanes {
-  readonly #lanes = new Map<string, Lane>();
+  /** The last place of each key with operations under way. */
+  readonly #last = new Map<string, Place>();
 
   /** Takes a place behind everything issued on the key before. The caller must `leave` it. */
-  enter(key: string, options: { readonly writes: boolean }): Place {
-    let lane = this.#lanes.get(key);
-    if (lane === undefined) {
-      lane = { key, places: [] };
-      this.#lanes.set(key, lane);
-    }
-    const place = new Place(lane, options.writes, this.#forget);
-    lane.places.push(place);
+  enter(key: string, { writes }: { readonly writes: boolean }): Place {
+    const place = new Place(this.#last, key, writes);
+    this.#last.set(key, place);
     return place;
   }
 
   /** Keys with operations under way. */
   get size(): number {
-    return this.#lanes.size;
+    return this.#last.size;
   }
-
-  readonly #forget = (lane: Lane): void => {
-    this.#lanes.delete(lane.key);
-  };
 }
 
 /** One operation's place in the lane of its key. */
 export class Place {
-  readonly #lane: Lane;
+  readonly #lanes: Map<string, Place>;
+  readonly #key: string;
   readonly #writes: boolean;
-  readonly #forget: (lane: Lane) => void;
+  #earlier: Place | null;
+  #later: Place | null = null;
   /** The connection it was sent by; null while it is not on its way. */
   #via: object | null = null;
   #overtaken = false;
   #wake: (() => void) | null = null;
 
-  constructor(lane: Lane, writes: boolean, forget: (lane: Lane) => void) {
-    this.#lane = lane;
+  /** Use `KeyLanes.enter`. @param lanes The last place of each key. */
+  constructor(lanes: Map<string, Place>, key: string, writes: boolean) {
+    this.#lanes = lanes;
+    this.#key = key;
     this.#writes = writes;
-    this.#forget = forget;
+    this.#earlier = lanes.get(key) ?? null;
+    if (this.#earlier !== null) this.#earlier.#later = this;
   }
 
   /** Whether a later operation took effect, so that sending this one again would reverse them. */
@@ -62,11 +58,10 @@ export class Place {
 
   /** Whether it may be sent by this connection now. */
   maySend(via: object): boolean {
-    let earlier = true;
-    for (const other of this.#lane.places) {
-      if (other === this) earlier = false;
-      else if (this.#conflicts(other) && (earlier ? this.#mustFollow(other, via) : other.#via !== null)) return false;
-    }
+    for (let other = this.#earlier; other !== null; other = other.#earlier)
+      if (this.#conflicts(other) && this.#mustFollow(other, via)) return false;
+    for (let other = this.#later; other !== null; other = other.#later)
+      if (this.#conflicts(other) && other.#via !== null) return false;
     return true;
   }
 
@@ -84,14 +79,16 @@ export class Place {
 
   /** It is settled. @param outcome `effect`: answered, or perhaps done; `none`: it certainly did nothing. */
   leave(outcome: "effect" | "none"): void {
-    const { places } = this.#lane;
-    const index = places.indexOf(this);
     if (outcome === "effect") {
-      for (const earlier of places.slice(0, index)) if (this.#conflicts(earlier)) earlier.#overtaken = true;
+      for (let earlier = this.#earlier; earlier !== null; earlier = earlier.#earlier)
+        if (this.#conflicts(earlier)) earlier.#overtaken = true;
     }
-    places.splice(index, 1);
-    if (places.length === 0) this.#forget(this.#lane);
-    else this.#wakeNext();
+    const neighbour = this.#earlier ?? this.#later;
+    if (this.#earlier !== null) this.#earlier.#later = this.#later;
+    if (this.#later !== null) this.#later.#earlier = this.#earlier;
+    else if (this.#earlier !== null) this.#lanes.set(this.#key, this.#earlier);
+    else this.#lanes.delete(this.#key);
+    if (neighbour !== null) neighbour.#wakeNext();
   }
 
   /** Calls back once when it is worth asking `maySend` again. Returns its cancel. */
@@ -113,10 +110,20 @@ export class Place {
 
   /** Only the first in line is woken: as long as it cannot go, none behind it that waits can either. */
   #wakeNext(): void {
-    const next = this.#lane.places.find((place) => place.#wake !== null);
-    if (next === undefined) return;
-    const wake = next.#wake;
-    next.#wake = null;
+    if (this.#earlier === null && this.#later === null) this.#wakeUp();
+    else Place.#wakeFirst(this);
+  }
+
+  static #wakeFirst(anyInLine: Place): void {
+    let first = anyInLine;
+    while (first.#earlier !== null) first = first.#earlier;
+    for (let place: Place | null = first; place !== null; place = place.#later)
+      if (place.#wake !== null) return place.#wakeUp();
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    this.#wake = null;
     wake?.();
   }
 }

@@ -1,48 +1,85 @@
-// How operations issued in one turn become lines: one `batch` line for as many as fit, a plain line for one alone. Pure.
+// How operations issued in one turn become lines: one `batch` line for as many as fit, a plain line for one alone.
+//
+// A line grows as text while it is cut, so that an operation costs a string and no object. The length of short operations is
+// known without counting: no UTF-16 unit has more than three bytes of UTF-8. That cuts a line of them at a third of the limit,
+// which costs 64 bytes of envelope; counting would cost a copy of each.
 import { BATCH_LINE_BYTES, BATCH_OPS_MAX, lineBytesMax } from "../limits.ts";
-
-/** One operation as JSON. */
-export interface Piece {
-  readonly json: string;
-  /** UTF-8 bytes of `json`. */
-  readonly bytes: number;
-  /** Whether it may travel in a `batch` line: puts, deletes and gets. */
-  readonly batchable: boolean;
-}
 
 /** Room for `{"id":…,"op":"batch","ops":[]}` around the operations. */
 const ENVELOPE_BYTES = 64;
+const BYTES_PER_UNIT_MAX = 3;
+/** From here on the bytes of an operation are counted. */
+const COUNTED_UNITS = 2_048;
 
 /** Longest batch line for a server with this value limit, in bytes: a small limit makes its lines short, too. */
 export function batchBytesMax(valueBytesMax: number): number {
   return Math.min(BATCH_LINE_BYTES, lineBytesMax(valueBytesMax));
 }
 
-/**
- * Cuts operations into lines, in their order. A piece longer than `bytesMax` gets a line of its own: whether it is legal
- * was checked before it came here.
- */
-export function cutLines<T extends Piece>(pieces: readonly T[], bytesMax: number): T[][] {
-  const lines: T[][] = [];
-  let line: T[] = [];
-  let bytes = ENVELOPE_BYTES;
-  for (const piece of pieces) {
-    const fits = bytes + piece.bytes + 1 <= bytesMax && line.length < BATCH_OPS_MAX;
-    if (line.length > 0 && !(fits && piece.batchable && line[0]?.batchable)) {
-      lines.push(line);
-      line = [];
-      bytes = ENVELOPE_BYTES;
-    }
-    line.push(piece);
-    bytes += piece.bytes + 1;
+/** Puts operations into lines, in their order. */
+export class LineCutter {
+  readonly #bytesMax: number;
+  readonly #nextId: () => number;
+  readonly #lines: string[] = [];
+  /** Of the line that is being filled: its operations, how many, and its id. */
+  #text = "";
+  #count = 0;
+  #lineId = 0;
+  #lineBytes = 0;
+  #batchable = false;
+  #bytes = 0;
+
+  /**
+   * @param bytesMax Longest line. An operation that is longer gets one of its own: whether it is legal was checked before.
+   * @param nextId A fresh id, for the envelope of a line.
+   */
+  constructor(bytesMax: number, nextId: () => number) {
+    this.#bytesMax = bytesMax;
+    this.#nextId = nextId;
   }
-  if (line.length > 0) lines.push(line);
-  return lines;
+
+  /** An upper estimate of all that was added, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Adds one operation.
+   * @param batchable Whether it may travel in a `batch` line: puts, deletes and gets.
+   * @returns Id of its line; not used by the line where the operation stays alone in it.
+   */
+  add(json: string, batchable: boolean): number {
+    const bytes = bytesAtMost(json) + 1;
+    const fits = this.#lineBytes + bytes <= this.#bytesMax && this.#count < BATCH_OPS_MAX;
+    if (this.#count > 0 && fits && batchable && this.#batchable) this.#text += `,${json}`;
+    else this.#open(json, batchable);
+    this.#count++;
+    this.#lineBytes += bytes;
+    this.#bytes += bytes;
+    return this.#lineId;
+  }
+
+  /** All lines, the last one included. Once. */
+  end(): readonly string[] {
+    this.#close();
+    return this.#lines;
+  }
+
+  #open(json: string, batchable: boolean): void {
+    this.#close();
+    this.#text = json;
+    this.#batchable = batchable;
+    this.#lineId = this.#nextId();
+    this.#lineBytes = ENVELOPE_BYTES;
+  }
+
+  #close(): void {
+    if (this.#count > 0)
+      this.#lines.push(this.#count === 1 ? this.#text : `{"id":${this.#lineId},"op":"batch","ops":[${this.#text}]}`);
+    this.#count = 0;
+  }
 }
 
-/** The text of one line. @param id Id of the envelope; not used where the line holds one operation. */
-export function lineText(line: readonly Piece[], id: number): string {
-  const [first] = line;
-  if (first !== undefined && line.length === 1) return first.json;
-  return `{"id":${id},"op":"batch","ops":[${line.map(({ json }) => json).join(",")}]}`;
+function bytesAtMost(json: string): number {
+  return json.length < COUNTED_UNITS ? json.length * BYTES_PER_UNIT_MAX : Buffer.byteLength(json);
 }

@@ -87,9 +87,16 @@ export function wireValue(value: unknown, bytesMax: number): WireValue {
     : value;
 }
 
-/** @throws KvError BAD_REQUEST */
-export function checkOptions(options: PutOptions): void {
-  const { consistency, timeoutMs, ifVersion, ifAbsent } = options;
+/** What an operation is asked with where nothing is said. */
+export const NO_OPTIONS = {} as const;
+
+/**
+ * @param level Where the options name none.
+ * @throws KvError BAD_REQUEST
+ */
+export function checkOptions(options: PutOptions, level?: Level): void {
+  if (options === NO_OPTIONS) return;
+  const { consistency = level, timeoutMs, ifVersion, ifAbsent } = options;
   if (consistency !== undefined && !LEVELS.includes(consistency)) {
     throw bad(`consistency is one of ${LEVELS.join(", ")}, this is ${JSON.stringify(consistency)}`);
   }

@@ -1,19 +1,23 @@
-// Performer: sees operations through to a settled outcome. retry.ts and operation.ts say what may be sent again, key-lanes.ts
-// in which order, leader-finder.ts to whom; here they meet time. Every operation ends by its deadline. Bounded in operations
-// and in bytes.
+// Performer: admits operations, bounded in number and in bytes, and settles each by its deadline. key-lanes.ts says in which
+// order they go, leader-finder.ts to whom.
+//
+// The first attempt is the task itself, handed to the session in the turn in which it is issued, and settled by its answer: no
+// promise but the caller's. What cannot go that way, for want of a leader or because others on its key come first, and what was
+// refused, is seen through by a trial (trial.ts), with as many promises as it takes.
 import { KvError } from "../errors.ts";
 import type { GetAnswer, ScanAnswer, WriteAnswer } from "../protocol/client-messages.ts";
+import { monotonicMs } from "../io/system-clock.ts";
 import { DirectReads } from "./direct-reads.ts";
-import { Entry } from "./entry.ts";
-import type { Place } from "./key-lanes.ts";
+import type { Entry } from "./entry.ts";
 import { KeyLanes } from "./key-lanes.ts";
 import type { LeaderFinder } from "./leader-finder.ts";
-import type { OperationMessage } from "./operation.ts";
-import { Operation } from "./operation.ts";
-import { RetryBudget, backoffMs } from "./retry.ts";
-import type { Session } from "./session.ts";
-import type { Patience, WaitEnd } from "./waiting.ts";
-import { leftMs, pause, waitFor } from "./waiting.ts";
+import type { ClientMessage, GetMessage } from "./operation-text.ts";
+import type { OperationOptions } from "./options.ts";
+import { RetryBudget } from "./retry.ts";
+import type { AnyResultOf, TaskOwner } from "./task.ts";
+import { Task, weightOf } from "./task.ts";
+import type { Failure, Means } from "./trial.ts";
+import { Trial } from "./trial.ts";
 
 /** Operations of one client under way, beyond which more are refused as OVERLOADED. */
 const OPERATIONS_MAX = 16_384;
@@ -21,74 +25,65 @@ const OPERATIONS_MAX = 16_384;
 const WEIGHT_MAX = 128 * 1024 * 1024;
 /** Stands for "straight from a node" where lanes ask which way an operation goes. */
 const DIRECT = {};
+const READ = { writes: false } as const;
+const WRITE = { writes: true } as const;
 
+/** What the leader answers; null: a get found nothing. */
 type AnswerOf<Message> = Message extends { readonly op: "get" }
-  ? GetAnswer
+  ? GetAnswer | null
   : Message extends { readonly op: "scan" }
     ? ScanAnswer
     : WriteAnswer;
 
-type GetMessage = Extract<OperationMessage, { readonly op: "get" }>;
+/** Makes the caller's result of an answer. Must not throw. */
+export type ResultOf<Message, Result> = (answer: AnswerOf<Message>, message: Message) => Result;
 
-/** One operation under way. `place` is null for scans, which no key orders. */
-interface Task {
-  readonly operation: Operation;
-  readonly place: Place | null;
-  readonly patience: Patience;
-  readonly weight: number;
-}
+/** Until when, and who may stop it earlier. */
+type TimeLimits = Pick<OperationOptions, "timeoutMs" | "signal">;
 
-export class Performer {
+export class Performer implements TaskOwner {
   readonly #finder: LeaderFinder;
   readonly #direct: DirectReads;
   readonly #lanes = new KeyLanes();
   readonly #budget = new RetryBudget();
-  readonly #random: () => number;
+  readonly #means: Means;
+  readonly #timeoutMs: number;
   #running = 0;
   #weight = 0;
   #idle: (() => void) | null = null;
   #closed = false;
 
-  /** @param random In [0, 1), for back-off. */
-  constructor(finder: LeaderFinder, random: () => number) {
+  /** @param settings `random`: in [0, 1), for back-off. `timeoutMs`: of operations that are given none. */
+  constructor(finder: LeaderFinder, { random, timeoutMs }: { random: () => number; timeoutMs: number }) {
     this.#finder = finder;
     this.#direct = new DirectReads(() => finder.session, finder.credentials);
-    this.#random = random;
+    this.#means = { finder, budget: this.#budget, random };
+    this.#timeoutMs = timeoutMs;
   }
 
   /**
    * Sends a message to the leader until its outcome is settled or the deadline passes.
-   * @param weight What its value adds to memory, in UTF-16 units.
+   * @throws KvError SHUTTING_DOWN, OVERLOADED: it was not admitted. All else is told by the promise.
    */
-  async run<Message extends OperationMessage>(
+  run<Message extends ClientMessage, Result>(
     message: Message,
-    patience: Patience,
-    weight: number,
-  ): Promise<AnswerOf<Message>> {
-    const task = this.#begin(message, patience, weight);
-    try {
-      const answer = await this.#attempts(task);
-      this.#end(task, null);
-      return answer as AnswerOf<Message>; // the wire reference says which answer it is
-    } catch (error) {
-      this.#end(task, error);
-      throw error;
-    }
+    limits: TimeLimits,
+    resultOf: ResultOf<Message, Result>,
+  ): Promise<Result> {
+    const task = this.#begin(message, limits, resultOf as AnyResultOf); // the wire reference says which answer it is
+    this.#attempt(task);
+    return task.promise as Promise<Result>;
   }
 
-  /** A read at level one: from a storage node, or from the coordinator where that does not work out. */
-  async readAtOne(message: GetMessage, patience: Patience): Promise<Entry | null> {
-    const task = this.#begin(message, patience, 0);
-    try {
-      const entry = await this.#readDirectly(message.key, task);
-      const answer = entry === undefined ? ((await this.#attempts(task)) as GetAnswer) : null;
-      this.#end(task, null);
-      if (answer === null) return entry ?? null;
-      return new Entry({ key: message.key, value: answer.value, version: answer.version, stale: true });
-    } catch (error) {
-      this.#end(task, error);
-      throw error;
-    }
+  /** A read at level one: from a storage node, or from the coordinator where that does not work out. @throws as `run` */
+  readAtOne(
+    message: GetMessage,
+    limits: TimeLimits,
+    resultOf: ResultOf<GetMessage, Entry | null>,
+  ): Promise<Entry | null> {
+    const task = this.#begin(message, limits, resultOf as AnyResultOf);
+    void this.#readAtOne(task, message.key);
+    return task.promise as Promise<Entry | null>;
   }
 
   /** Refuses new operations and waits for those under way. */
@@ -98,106 +93,84 @@ export class Performer {
     await this.#direct.close();
   }
 
+  /** The first attempt of a task was answered. */
+  answered(task: Task, answer: object): void {
+    this.#end(task, "effect");
+    task.succeed(answer);
+  }
+
+  /** The first attempt of a task failed. */
+  refused(task: Task, error: KvError): void {
+    const { session, epoch } = task;
+    if (session !== null) void this.#seeThrough(task, { session, epoch, error });
+  }
+
   /** Admits an operation and gives it its place. @throws KvError SHUTTING_DOWN, OVERLOADED */
-  #begin(message: OperationMessage, patience: Patience, weight: number): Task {
+  #begin(message: ClientMessage, limits: TimeLimits, resultOf: AnyResultOf): Task {
+    const weight = weightOf(message);
     if (this.#closed) throw new KvError("SHUTTING_DOWN", "the client is closed; nothing was sent");
     if (this.#running >= OPERATIONS_MAX || (this.#running > 0 && this.#weight + weight > WEIGHT_MAX)) {
       const limit = `${OPERATIONS_MAX} operations or ${WEIGHT_MAX / 1024 / 1024} MiB of values`;
-      throw new KvError(
-        "OVERLOADED",
-        `${limit} are under way, the limit of a client; nothing was sent: await some first`,
-      );
+      const why = `${limit} are under way, the limit of a client; nothing was sent: await some first`;
+      throw new KvError("OVERLOADED", why);
     }
     this.#running++;
     this.#weight += weight;
     this.#budget.earn();
-    const operation = new Operation(message);
-    return {
-      operation,
-      place: message.op === "scan" ? null : this.#lanes.enter(message.key, operation),
-      patience,
-      weight,
-    };
+    const place = message.op === "scan" ? null : this.#lanes.enter(message.key, message.op === "get" ? READ : WRITE);
+    const { timeoutMs = this.#timeoutMs, signal } = limits;
+    return new Task(this, { message, deadlineAtMs: monotonicMs() + timeoutMs, signal, resultOf, place });
   }
 
-  #end({ place, weight }: Task, error: unknown): void {
-    place?.leave(error instanceof KvError && isWithoutEffect(error) ? "none" : "effect");
-    this.#weight -= weight;
+  #end({ place, message }: Task, outcome: "effect" | "none"): void {
+    place?.leave(outcome);
+    this.#weight -= weightOf(message);
     if (--this.#running === 0) this.#idle?.();
   }
 
-  async #readDirectly(key: string, task: Task): Promise<Entry | null | undefined> {
-    while (task.place?.maySend(DIRECT) === false) await this.#turn(task, null);
-    task.place?.sent(DIRECT);
-    const entry = await this.#direct.read(key, task.patience);
-    if (entry === undefined) task.place?.returned();
-    return entry;
+  #attempt(task: Task): void {
+    const { session } = this.#finder;
+    if (session === null || task.place?.maySend(session) === false) return void this.#seeThrough(task, null);
+    task.place?.sent(session);
+    task.session = session;
+    task.epoch = session.epoch;
+    session.ask(task);
   }
 
-  async #attempts(task: Task): Promise<object> {
-    const { operation, place, patience } = task;
-    let last: KvError | null = null;
-    for (;;) {
-      const session = this.#finder.session;
-      if (session === null) await this.#leader(task);
-      else if (place?.maySend(session) === false) await this.#turn(task, last);
-      else {
-        place?.sent(session);
-        const { epoch } = session;
-        try {
-          const timeoutMs = Math.max(1, leftMs(patience));
-          return await session.call(operation.message, undefined, { timeoutMs, signal: patience.signal });
-        } catch (error) {
-          place?.returned();
-          if (!(error instanceof KvError)) throw error;
-          last = error;
-          await this.#recover(task, { session, epoch, error });
-        }
-      }
+  /** Settles a task by a trial. Never rejects. @param failure How its first attempt failed; null: it was not made. */
+  async #seeThrough(task: Task, failure: Failure | null): Promise<void> {
+    // The session says so in the middle of its work: trials begin when it is done with all that it has to say.
+    if (failure !== null) await Promise.resolve();
+    try {
+      const answer = await new Trial(task, this.#means).answer(failure);
+      this.answered(task, answer);
+    } catch (error) {
+      this.#fail(task, error);
     }
   }
 
-  /** Returns when the operation may be tried again; throws what to tell the caller where it may not. */
-  async #recover(task: Task, failure: { session: Session; epoch: number; error: KvError }): Promise<void> {
-    const { operation, place, patience } = task;
-    const { session, epoch, error } = failure;
-    if ((error.code === "TIMEOUT" && !error.details["aborted"]) || error.code === "NO_QUORUM")
-      this.#finder.doubt(session);
-    const decision = operation.failed(error, epoch);
-    if (decision.kind === "elsewhere") this.#finder.reject(session, error.details["leader"]);
-    if (decision.kind === "fail") throw decision.error;
-    const delayMs = this.#delayMs(decision);
-    if (delayMs >= leftMs(patience)) throw operation.finalError(error);
-    if (decision.kind === "again" && !this.#budget.spend()) throw operation.finalError(error);
-    this.#check(await pause(patience, delayMs), operation, error);
-    if (place?.overtaken) throw operation.finalError(error);
+  async #readAtOne(task: Task, key: string): Promise<void> {
+    const trial = new Trial(task, this.#means);
+    try {
+      while (task.place?.maySend(DIRECT) === false) await trial.turn(null);
+      task.place?.sent(DIRECT);
+      const entry = await this.#direct.read(key, task);
+      if (entry === undefined) {
+        task.place?.returned();
+        return this.answered(task, await trial.answer(null));
+      }
+      this.#end(task, "effect");
+      task.succeedWith(entry);
+    } catch (error) {
+      this.#fail(task, error);
+    }
   }
 
-  /** The first move to another coordinator costs nobody anything; everything else is spread out in time. */
-  #delayMs(decision: { kind: "elsewhere"; moves: number } | { kind: "again"; attempts: number }): number {
-    if (decision.kind === "again") return backoffMs(decision.attempts, this.#random());
-    return decision.moves === 1 ? 0 : backoffMs(decision.moves, this.#random());
-  }
-
-  /** Waits for a leader. */
-  async #leader({ operation, patience }: Task): Promise<void> {
-    const end = await this.#finder.wait(patience);
-    this.#check(end, operation, this.#finder.noLeader("waited until the deadline"));
-  }
-
-  /** Waits until something changes for its place. @param last What its latest attempt failed with. */
-  async #turn({ operation, place, patience }: Task, last: KvError | null): Promise<void> {
-    if (place === null) return;
-    const end = await waitFor(patience, (done) => place.onChange(done));
-    const why = "earlier operations on the same key are not settled: this one was not sent before its deadline";
-    this.#check(end, operation, last ?? new KvError("OVERLOADED", why));
-    if (place.overtaken && last !== null) throw operation.finalError(last);
-  }
-
-  #check(end: WaitEnd, operation: Operation, atDeadline: KvError): void {
-    if (end === "deadline") throw operation.finalError(atDeadline);
-    if (end === "aborted")
-      throw operation.finalError(new KvError("CANCELLED", "aborted by the caller; nothing was sent"));
+  #fail(task: Task, error: unknown): void {
+    this.#end(task, error instanceof KvError && isWithoutEffect(error) ? "none" : "effect");
+    const absent = task.message.op === "get" && error instanceof KvError && error.code === "NOT_FOUND";
+    if (absent) task.succeed(null);
+    else task.fail(error);
   }
 }
 

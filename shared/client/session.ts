@@ -11,10 +11,12 @@ import type { ClientHelloAnswer } from "../protocol/client-messages.ts";
 import { PROTOCOL_VERSIONS } from "../protocol/version.ts";
 import { parsePair } from "../version.ts";
 import type { AnswerTo, PlainAnswer, SessionMessage } from "./answers.ts";
-import type { CallOptions, OnProgress } from "./calls.ts";
+import type { Call } from "./calls.ts";
 import { Calls } from "./calls.ts";
 import { connectTo } from "./dial.ts";
-import { batchBytesMax, cutLines, lineText } from "./lines.ts";
+import { batchBytesMax } from "./lines.ts";
+import type { CallOptions, OnProgress } from "./one-call.ts";
+import { OneCall } from "./one-call.ts";
 
 export interface SessionOptions {
   /** Time to connect and exchange hello, and the default deadline of each call, in ms. Default 2 000. */
@@ -68,10 +70,13 @@ export class Session {
   readonly closed: Promise<string>;
   readonly #connection: NdjsonConnection;
   readonly #calls: Calls;
+  readonly #timeoutMs: number;
   #hello: ClientHelloAnswer | null = null;
   #isNode = false;
   #incarnation: string | null = null;
   #epoch = 0;
+  /** How versions of this epoch begin. */
+  #epochText = "0.";
   #flushScheduled = false;
   #tellClosed: (reason: string) => void = () => {};
 
@@ -79,8 +84,8 @@ export class Session {
   constructor(address: string, connection: NdjsonConnection, options: SessionOptions) {
     this.address = address;
     this.#connection = connection;
+    this.#timeoutMs = options.timeoutMs ?? DEADLINE_MS_DEFAULT;
     const limits = {
-      timeoutMs: options.timeoutMs ?? DEADLINE_MS_DEFAULT,
       inFlightMax: options.inFlightMax ?? IN_FLIGHT_MAX_DEFAULT,
       waitingMax: options.waitingMax ?? WAITING_MAX_DEFAULT,
     };
@@ -134,16 +139,18 @@ export class Session {
     onProgress?: OnProgress<AnswerTo<Message["op"]>>,
     options: CallOptions = {},
   ): Promise<AnswerTo<Message["op"]>> {
+    const { signal, timeoutMs = this.#timeoutMs } = options;
+    const deadlineAtMs = monotonicMs() + timeoutMs;
     const answer = new Promise<PlainAnswer>((resolve, reject) => {
-      this.#calls.ask({
-        message,
-        onProgress: onProgress as OnProgress<PlainAnswer> | undefined,
-        options,
-        resolve,
-        reject,
-      });
+      const progressed = onProgress as OnProgress<PlainAnswer> | undefined;
+      this.ask(new OneCall({ message, deadlineAtMs, signal, onProgress: progressed, resolve, reject }));
     });
     return answer as Promise<unknown> as Promise<AnswerTo<Message["op"]>>; // the wire reference says which answer it is
+  }
+
+  /** The same for a call that is an object of the caller's: it is told what `call` would resolve or reject with. */
+  ask(call: Call): void {
+    this.#calls.ask(call);
   }
 
   /** Resolves when every call made so far is settled. */
@@ -179,7 +186,7 @@ export class Session {
       ...(this.#isNode ? { role: "standby", epoch: 0 } : {}),
       valueBytesMax: numberOr(hello.valueBytesMax, VALUE_BYTES_MAX_DEFAULT),
     };
-    this.#epoch = this.#isNode ? 0 : numberOr(hello.epoch, 0);
+    this.#raiseEpoch(this.#isNode ? 0 : numberOr(hello.epoch, 0));
   }
 
   #scheduleFlush(): void {
@@ -192,25 +199,29 @@ export class Session {
   #flush(): void {
     this.#flushScheduled = false;
     if (!this.open || this.#connection.bufferedBytes > BUFFERED_BYTES_PAUSE) return;
-    const bytesMax = batchBytesMax(this.#hello?.valueBytesMax ?? VALUE_BYTES_MAX_DEFAULT);
-    for (const line of cutLines(this.#calls.take(BUFFERED_BYTES_PAUSE), bytesMax)) {
-      const id = this.#calls.nextId();
-      for (const { call } of line) call.line = id;
-      this.#connection.sendRaw(lineText(line, id));
-    }
+    const lineBytesMax = batchBytesMax(this.#hello?.valueBytesMax ?? VALUE_BYTES_MAX_DEFAULT);
+    for (const line of this.#calls.take({ bytesMax: BUFFERED_BYTES_PAUSE, lineBytesMax }))
+      this.#connection.sendRaw(line);
   }
 
   #received(messages: Record<string, unknown>[]): void {
     for (const message of messages) {
       const op = this.#calls.answered(message);
-      if (op === "put" || op === "delete") this.#raiseEpoch(message["version"]);
+      if (op === "put" || op === "delete") this.#versionGiven(message["version"]);
     }
     if (this.#calls.waiting > 0) this.#scheduleFlush();
   }
 
-  #raiseEpoch(version: unknown): void {
-    const epoch = typeof version === "string" ? parsePair(version)?.[0] : undefined;
-    if (epoch !== undefined && epoch > this.#epoch) this.#epoch = epoch;
+  /** Nearly every version is of the epoch known already: seen by its first characters, so that few are parsed. */
+  #versionGiven(version: unknown): void {
+    if (typeof version !== "string" || version.startsWith(this.#epochText)) return;
+    this.#raiseEpoch(parsePair(version)?.[0] ?? 0);
+  }
+
+  #raiseEpoch(epoch: number): void {
+    if (epoch <= this.#epoch) return;
+    this.#epoch = epoch;
+    this.#epochText = `${epoch}.`;
   }
 
   #ended(reason: string): void {

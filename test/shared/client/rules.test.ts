@@ -1,16 +1,21 @@
 // The pure parts: what may be tried again, how lines are cut, how values travel.
 import { expect, test } from "vitest";
 import { Entry } from "../../../shared/client/entry.ts";
-import { cutLines, lineText } from "../../../shared/client/lines.ts";
+import { LineCutter } from "../../../shared/client/lines.ts";
 import { Operation } from "../../../shared/client/operation.ts";
+import type { ClientMessage } from "../../../shared/client/operation-text.ts";
+import { operationText } from "../../../shared/client/operation-text.ts";
 import { wireValue } from "../../../shared/client/options.ts";
 import { RetryBudget, backoffMs } from "../../../shared/client/retry.ts";
 import type { ErrorCode } from "../../../shared/errors.ts";
 import { KvError } from "../../../shared/errors.ts";
 import { BATCH_OPS_MAX, lineBytesMax } from "../../../shared/limits.ts";
+import { LEVELS } from "../../../shared/protocol/client-messages.ts";
 import { seededRandom } from "../../support/random.ts";
 
 const error = (code: ErrorCode): KvError => new KvError(code, code);
+const TEXTS = ["a", '"', "\\", "\n", "\u0000", "\u001f", "\u007f", "ä", "€", "😀", "\u2028", "\ud800"];
+const pick = <T>(choices: readonly T[], random: () => number): T => choices[Math.floor(random() * choices.length)] as T;
 const put = { op: "put", key: "k", value: "1", operation: "c:1" } as const;
 
 test("C8: the first epoch of a retry is that of the first attempt that may have had an effect", () => {
@@ -65,23 +70,65 @@ test("lines keep the order, respect both limits, and hold what cannot be batched
   const random = seededRandom(seed);
   for (let round = 0; round < 200; round++) {
     const pieces = Array.from({ length: Math.floor(random() * 50) }, (_, n) => {
-      const json = `{"n":${n},"x":"${"x".repeat(Math.floor(random() * 300))}"}`;
-      return { json, bytes: json.length, batchable: random() < 0.9 };
+      const json = `{"n":${n},"x":"${pick(["x", "ä", "€", "😀"], random).repeat(Math.floor(random() * 300))}"}`;
+      return { json, batchable: random() < 0.9 };
     });
-    const lines = cutLines(pieces, 1_000);
-    expect(lines.flat(), `seed ${seed}`).toEqual(pieces);
-    for (const line of lines) {
-      expect(lineText(line, 123_456_789).length, `seed ${seed}`).toBeLessThanOrEqual(1_000);
-      expect(line.length === 1 || line.every(({ batchable }) => batchable), `seed ${seed}`).toBe(true);
-      const parsed = JSON.parse(lineText(line, 5)) as { ops?: unknown[] };
-      expect(parsed.ops?.length ?? 1).toBe(line.length);
+    let ids = 123_456_789;
+    const cutter = new LineCutter(4_000, () => ids++);
+    const lineOf = pieces.map(({ json, batchable }) => cutter.add(json, batchable));
+    const lines = cutter.end();
+    const inLines = lines.map((line) => JSON.parse(line) as { id?: number; ops?: unknown[] });
+    expect(
+      inLines.flatMap((line) => line.ops ?? [line]).map((op) => JSON.stringify(op)),
+      `seed ${seed}`,
+    ).toEqual(pieces.map(({ json }) => json));
+    for (const line of lines) expect(Buffer.byteLength(line), `seed ${seed}`).toBeLessThanOrEqual(4_000);
+    for (const { id, ops } of inLines) {
+      if (ops === undefined) continue;
+      const there = pieces.filter((_, index) => lineOf[index] === id);
+      expect(
+        there.map(({ json }) => JSON.parse(json) as unknown),
+        `seed ${seed}`,
+      ).toEqual(ops);
+      expect(
+        there.every(({ batchable }) => batchable),
+        `seed ${seed}`,
+      ).toBe(true);
     }
   }
 });
 
-test("a line holds no more operations than a coordinator takes", () => {
-  const pieces = Array.from({ length: BATCH_OPS_MAX + 1 }, () => ({ json: "{}", bytes: 2, batchable: true }));
-  expect(cutLines(pieces, 2 ** 20).map(({ length }) => length)).toEqual([BATCH_OPS_MAX, 1]);
+test("a line holds no more operations than a coordinator takes, and a long operation is counted in bytes", () => {
+  const many = new LineCutter(2 ** 20, () => 1);
+  for (let n = 0; n <= BATCH_OPS_MAX; n++) many.add("{}", true);
+  expect(many.end().map((line) => (JSON.parse(line) as { ops?: unknown[] }).ops?.length)).toEqual([
+    BATCH_OPS_MAX,
+    undefined,
+  ]);
+  const long = `{"x":"${"x".repeat(3_000)}"}`;
+  const few = new LineCutter(2 * long.length + 100, () => 1);
+  for (let n = 0; n < 3; n++) few.add(long, true);
+  expect(few.end().map(({ length }) => length > 2 * long.length)).toEqual([true, false]);
+});
+
+test("an operation's text says what its message says, whatever the characters", () => {
+  const seed = Date.now() % 2 ** 31;
+  const random = seededRandom(seed);
+  const text = (): string => Array.from({ length: 1 + Math.floor(random() * 8) }, () => pick(TEXTS, random)).join("");
+  const maybe = <T>(value: T): T | undefined => (random() < 0.5 ? value : undefined);
+  for (let round = 0; round < 2_000; round++) {
+    const consistency = maybe(pick(LEVELS, random));
+    const write = { key: text(), consistency, ifVersion: maybe("3.1"), operation: "c:1" };
+    const value = random() < 0.3 ? { base64: "AP/+" } : text();
+    const messages: ClientMessage[] = [
+      { op: "put", value, ifAbsent: maybe(true as const), ...write },
+      { op: "delete", ...write },
+      { op: "get", key: text(), consistency },
+      { op: "scan", prefix: text() },
+    ];
+    for (const message of messages)
+      expect(JSON.parse(`{${operationText(message)}`), `seed ${seed}`).toEqual(JSON.parse(JSON.stringify(message)));
+  }
 });
 
 test("a value of any characters stays within the line limit, and comes back as it was", () => {
