@@ -38,12 +38,12 @@ export type ScanMessage = Pick<ScanRequest, "op" | "prefix" | "limit" | "cursor"
 // oxlint-disable-next-line no-control-regex
 const ESCAPED = /["\\\u0000-\u001f\ud800-\udfff]/;
 
-/** How a level is said behind a text. */
-const LEVEL_TEXTS: Readonly<Record<Level | "", string>> = {
-  "": '"',
-  one: '","consistency":"one"',
-  quorum: '","consistency":"quorum"',
-  all: '","consistency":"all"',
+/** How a message ends behind its last text. */
+const ENDS: Readonly<Record<Level | "", string>> = {
+  "": '"}',
+  one: '","consistency":"one"}',
+  quorum: '","consistency":"quorum"}',
+  all: '","consistency":"all"}',
 };
 
 /**
@@ -52,15 +52,16 @@ const LEVEL_TEXTS: Readonly<Record<Level | "", string>> = {
  */
 export function operationText(message: ClientMessage): string {
   if (message.op === "scan") return JSON.stringify(message).slice(1);
-  const level = LEVEL_TEXTS[message.consistency ?? ""];
   const key = escaped(message.key);
-  if (message.op === "get") return `"op":"get","key":"${key}${level}}`;
-  const operation = `${message.operation}${level}${conditionText(message)}}`;
-  if (message.op === "delete") return `"op":"delete","key":"${key}","operation":"${operation}`;
-  const { value } = message;
-  if (typeof value === "string")
-    return `"op":"put","key":"${key}","value":"${escaped(value)}","operation":"${operation}`;
-  return `"op":"put","key":"${key}","value":{"base64":"${value.base64}"},"operation":"${operation}`;
+  const end = ENDS[message.consistency ?? ""];
+  if (message.op === "get") return `"op":"get","key":"${key}${end}`;
+  const condition = conditionText(message);
+  if (message.op === "delete")
+    return `"op":"delete"${condition},"key":"${key}","operation":"${message.operation}${end}`;
+  const begin = condition === "" ? '"op":"put","key":"' : `"op":"put"${condition},"key":"`;
+  const { value, operation } = message;
+  if (typeof value === "string") return `${begin}${key}","value":"${escaped(value)}","operation":"${operation}${end}`;
+  return `${begin}${key}","value":{"base64":"${value.base64}"},"operation":"${operation}${end}`;
 }
 
 function conditionText(message: PutMessage | DeleteMessage): string {
