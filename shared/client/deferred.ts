@@ -1,5 +1,6 @@
-// Deferred: a promise and what settles it, for objects that settle it later. One executor serves all promises: a closure of its
-// own for each would add 130 bytes to the 220 of a promise with its two functions.
+// Deferred: a promise and what settles it, for objects that settle it later. One executor serves all promises: one of its own for
+// each would be a closure and its context more, 56 bytes apiece in a heap snapshot, beside the 216 of a promise with its two
+// functions.
 
 export interface Deferred<Result> {
   readonly promise: Promise<Result>;

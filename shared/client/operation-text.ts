@@ -1,7 +1,8 @@
 // Operation text: the JSON of an operation's first attempt, field by field. Pure.
 //
-// Measured for a put of 100 bytes, 64 to a line: 1.6 us instead of 5.0 us with JSON.stringify of the message, which copies every
-// text. Keys and values that need no escape are taken as they are, and copied once, when the line is written.
+// Lines of 64 puts of 100 bytes, made so and written to a buffer, took about a third of the time that they took by JSON.stringify
+// of each message, counting its bytes and joining (1.5 to 2.3 against 4.0 to 8.1 us a put, three runs). Keys and values that need
+// no escape are taken as they are, and copied once, when the line is written.
 import type { Level, ScanRequest } from "../protocol/client-messages.ts";
 import type { WireValue } from "../record.ts";
 

@@ -192,17 +192,17 @@ export class Session {
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    setImmediate(this.#flush);
+    setImmediate(() => this.#flush());
   }
 
-  /** Hands over what the cap allows; the rest goes when answers make room. Bound once: this is scheduled all the time. */
-  readonly #flush = (): void => {
+  /** Hands over what the cap allows; the rest goes when answers make room. */
+  #flush(): void {
     this.#flushScheduled = false;
     if (!this.open || this.#connection.bufferedBytes > BUFFERED_BYTES_PAUSE) return;
     const lineBytesMax = batchBytesMax(this.#hello?.valueBytesMax ?? VALUE_BYTES_MAX_DEFAULT);
     for (const line of this.#calls.take({ bytesMax: BUFFERED_BYTES_PAUSE, lineBytesMax }))
       this.#connection.sendRaw(line);
-  };
+  }
 
   #received(messages: Record<string, unknown>[]): void {
     for (const message of messages) {
