@@ -4,18 +4,11 @@ import type { Mutable } from "../../shared/protocol/fields.ts";
 import type { Refusal, ReadOp, ReadResult, VersionResult, WriteOp } from "../../shared/protocol/node-messages.ts";
 import { utf8Bytes, valueWeight, type StoredRecord } from "../../shared/record.ts";
 import { compare, equal, format, ZERO, type Version } from "../../shared/version.ts";
-import type { Engine, WriteRecord } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import { NODE_PENDING_BYTES_MAX, NODE_PENDING_WRITES_MAX } from "../../shared/limits.ts";
 import type { Control } from "./control.ts";
+import { PendingWrites, RECORD_OVERHEAD_BYTES, weightOf, type PendingWrite } from "./pending-writes.ts";
 import { refuse } from "./refuse.ts";
-
-/** A write on its way to the disk: what the log was given is also what later writes of the key are compared with. */
-interface Pending extends WriteRecord {
-  /** Log position at which it is durable. */
-  position: number;
-  /** A newer write of the key is on its way, too. */
-  replaced: boolean;
-}
 
 /** Log position at which results may be told: that of the latest write which they rest on. */
 export class Horizon {
@@ -36,17 +29,10 @@ export interface Settled<T> {
   readonly position: number;
 }
 
-/** What a record adds to the log beside key and value. */
-const RECORD_OVERHEAD_BYTES = 64;
-
 export class Registers {
   readonly #engine: Engine;
   readonly #control: Control;
-  /** Newest write on its way to the disk, by key (a key has one slot). */
-  readonly #pending = new Map<string, Pending>();
-  #appended: Pending[] = [];
-  #appendedHead = 0;
-  #pendingBytes = 0;
+  readonly #pending = new PendingWrites();
 
   constructor(engine: Engine, control: Control) {
     this.#engine = engine;
@@ -55,7 +41,7 @@ export class Registers {
 
   /** Writes appended and not yet durable. */
   get pendingWrites(): number {
-    return this.#appended.length - this.#appendedHead;
+    return this.#pending.count;
   }
 
   read(op: ReadOp): ReadResult | VersionResult | Refusal {
@@ -71,10 +57,10 @@ export class Registers {
   write(op: WriteOp, horizon: Horizon): { readonly status: "ok" } | Refusal {
     const refusal = this.#membership(op);
     if (refusal) return refusal;
-    const pending = this.#pending.get(op.key);
+    const pending = this.#pending.find(op.key); // a key has one slot
     const current = pending?.record.version ?? this.#engine.version(op.slot, op.key) ?? ZERO;
     const order = compare(op.version, current);
-    if (order > 0) return this.#store(op, pending, horizon);
+    if (order > 0) return this.#store(op, horizon);
     if (pending) horizon.extend(pending.position);
     return order === 0 ? OK : superseded(current);
   }
@@ -85,19 +71,17 @@ export class Registers {
     return role === "incoming" && equal(since, op.stamp) ? undefined : notOwner(op.slot);
   }
 
-  #store(op: WriteOp, older: Pending | undefined, horizon: Horizon): { readonly status: "ok" } | Refusal {
+  #store(op: WriteOp, horizon: Horizon): { readonly status: "ok" } | Refusal {
     const { slot, key, version, value } = op;
     const weight = weightOf(key, value);
-    if (this.pendingWrites >= NODE_PENDING_WRITES_MAX || this.#pendingBytes + weight > NODE_PENDING_BYTES_MAX)
+    const { count, bytes } = this.#pending;
+    if (count >= NODE_PENDING_WRITES_MAX || bytes + weight > NODE_PENDING_BYTES_MAX)
       return refuse("OVERLOADED", "too many writes wait for the disk: send less at a time");
     if (!this.#engine.accepts(weight)) return this.#noRoom();
     const record: StoredRecord = { version, origin: op.origin ?? version, value, operation: op.operation ?? "" };
-    const pending: Pending = { type: "write", slot, key, record, position: 0, replaced: false };
+    const pending: PendingWrite = { type: "write", slot, key, record, position: 0 };
     pending.position = this.#control.write(pending);
-    if (older) older.replaced = true;
-    this.#pending.set(key, pending);
-    this.#appended.push(pending);
-    this.#pendingBytes += weight;
+    this.#pending.add(pending);
     if (!this.#control.without.has("N4")) horizon.extend(pending.position);
     return OK;
   }
@@ -110,24 +94,8 @@ export class Registers {
 
   /** Forgets what became durable. */
   reached(position: number): void {
-    for (let head = this.#appended[this.#appendedHead]; head && head.position <= position;) {
-      if (!head.replaced) this.#pending.delete(head.key);
-      this.#pendingBytes -= weightOf(head.key, head.record.value);
-      head = this.#appended[++this.#appendedHead];
-    }
-    if (this.#appendedHead === this.#appended.length) {
-      this.#appended = [];
-      this.#appendedHead = 0;
-    } else if (this.#appendedHead > 1024 && this.#appendedHead * 2 > this.#appended.length) {
-      this.#appended = this.#appended.slice(this.#appendedHead);
-      this.#appendedHead = 0;
-    }
+    this.#pending.reached(position);
   }
-}
-
-/** What a write counts for while it waits, roughly in bytes. */
-function weightOf(key: string, value: StoredRecord["value"]): number {
-  return RECORD_OVERHEAD_BYTES + key.length + valueWeight(value);
 }
 
 const OK = { status: "ok" } as const;
