@@ -4,6 +4,7 @@
 import type { Timers } from "../../shared/timers.ts";
 import type { Process } from "./process.ts";
 import { chance, type Random } from "./random.ts";
+import { wireCopy } from "./wire-copy.ts";
 
 export type Message = Readonly<Record<string, unknown>>;
 
@@ -72,9 +73,8 @@ export class Connection {
   /** Sends from the end that this process is. */
   send(from: Process, message: object): void {
     if (this.#broken) return;
-    const copy = JSON.parse(JSON.stringify(message)) as Message;
     const [sender, receiver] = from === this.client.process ? [this.client, this.server] : [this.server, this.client];
-    this.#network.transmit(this, sender, receiver, copy);
+    this.#network.transmit(this, sender, receiver, wireCopy(message) as Message);
   }
 
   /** Breaks: each side hears of it, after the prefix that still arrives. */
