@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
 import { Metrics } from "../../coordinator/metrics.ts";
+import { simulateSlots } from "../../shared/limits.ts";
 import { World, type Message } from "../simulation/world.ts";
+
+simulateSlots(64);
 
 const at = (startedAt: number, now: number): { startedAt: number; now: number } => ({ startedAt, now });
 

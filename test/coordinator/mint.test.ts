@@ -1,5 +1,8 @@
 import { expect, test } from "vitest";
+import { simulateSlots } from "../../shared/limits.ts";
 import { World } from "../simulation/world.ts";
+
+simulateSlots(64);
 
 const NODE = "127.0.0.1:5001";
 

@@ -1,5 +1,8 @@
 import { expect, test } from "vitest";
+import { simulateSlots } from "../../shared/limits.ts";
 import { World, type Message } from "../simulation/world.ts";
+
+simulateSlots(64);
 
 const address = (port: number): string => `127.0.0.1:${port}`;
 

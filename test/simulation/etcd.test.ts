@@ -1,6 +1,7 @@
 // The simulator with an etcd in place of voters: etcd is gone for seconds at a time and loses calls and answers, beside all the other faults.
 // Also the facts of it that need no luck, step by step.
 import { expect, test } from "vitest";
+import { simulateSlots } from "../../shared/limits.ts";
 import { runSeed } from "./run.ts";
 import { World } from "./world.ts";
 
@@ -16,6 +17,7 @@ test(`seeds 1–${SEEDS} violate nothing with the state in an etcd`, () => {
 });
 
 function threeNodes(seed: number): World {
+  simulateSlots(64);
   const world = new World(seed, { etcd: true });
   world.startCoordinator();
   for (const [node, port] of [

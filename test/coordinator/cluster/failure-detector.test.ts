@@ -1,7 +1,10 @@
 // Failure detection on the simulated network: a stopped node is suspected and then down, a broken path is only suspicious while other nodes
 // reach it, and a leader that stood still itself accuses nobody.
 import { expect, test } from "vitest";
+import { simulateSlots } from "../../../shared/limits.ts";
 import { World } from "../../simulation/world.ts";
+
+simulateSlots(64);
 
 const LEADER = "127.0.0.1:7401";
 const B = "127.0.0.1:5002";

@@ -1,7 +1,10 @@
 import { expect, test } from "vitest";
 import { LocalVoter, type LocalVoterFile } from "../../../coordinator/election/local-voter.ts";
 import type { ClusterId, OwnerId } from "../../../shared/ids.ts";
+import { simulateSlots } from "../../../shared/limits.ts";
 import { World, type Message } from "../../simulation/world.ts";
+
+simulateSlots(64);
 
 const FIRST = "127.0.0.1:7401";
 const SECOND = "127.0.0.1:7402";

@@ -1,10 +1,13 @@
 // Replicas become equal again by themselves: what a node missed is mended when it is back, what nobody noticed is found by digests, and
 // repairing never changes what clients see. Whole clusters on a virtual clock.
 import { expect, test } from "vitest";
+import { simulateSlots, SLOTS } from "../../../shared/limits.ts";
 import type { StoredRecord } from "../../../shared/record.ts";
 import { slotOf } from "../../../shared/slot.ts";
 import { compare } from "../../../shared/version.ts";
 import { World } from "../../simulation/world.ts";
+
+simulateSlots(64);
 
 const ADDRESSES = ["127.0.0.1:5001", "127.0.0.1:5002", "127.0.0.1:5003"] as const;
 const [A, B, C] = ADDRESSES;
@@ -123,12 +126,12 @@ test("repair compares and mends at once, says what it did, and names a node that
   world.runUntil(() => inStep(world), 20_000);
   put(world, 20, "first");
   expect(world.ask({ op: "repair", node: "X" })).toMatchObject({ code: "NO_SUCH_NODE" });
-  expect(world.ask({ op: "repair", node: "B" })).toMatchObject({ slotsCompared: 4096, slotsLeft: 0, keysMended: 0 });
+  expect(world.ask({ op: "repair", node: "B" })).toMatchObject({ slotsCompared: SLOTS, slotsLeft: 0, keysMended: 0 });
   world.crashNode(C);
   put(world, 20, "second");
-  expect(world.ask({ op: "repair", node: "C" })).toMatchObject({ done: true, slotsCompared: 4096 });
+  expect(world.ask({ op: "repair", node: "C" })).toMatchObject({ done: true, slotsCompared: SLOTS });
   expect(lagOf(world, "C").missed).toBeGreaterThan(0);
   world.startNode(C);
   world.runUntil(() => inStep(world), 20_000);
-  expect(world.ask({ op: "repair" })).toMatchObject({ slotsTotal: 4096, slotsCompared: 4096, slotsDifferent: 0 });
+  expect(world.ask({ op: "repair" })).toMatchObject({ slotsTotal: SLOTS, slotsCompared: SLOTS, slotsDifferent: 0 });
 });

@@ -9,9 +9,16 @@ export function membersNamed(count: number, weight: (index: number) => number = 
 
 /** Slots per member. */
 export function heldBy(table: SlotTable): Map<string, number> {
-  const held = new Map<string, number>();
-  for (const id of table.flat()) held.set(id, (held.get(id) ?? 0) + 1);
-  return held;
+  // Counters that are found once: a string looked up twice a place was a quarter of the time of these tests.
+  const counters = new Map<string, { held: number }>();
+  for (const list of table) {
+    for (const id of list) {
+      const counter = counters.get(id);
+      if (counter) counter.held++;
+      else counters.set(id, { held: 1 });
+    }
+  }
+  return new Map([...counters].map(([id, { held }]) => [id, held]));
 }
 
 /** First places per member. */

@@ -1,5 +1,8 @@
 import { expect, test } from "vitest";
+import { simulateSlots, SLOTS } from "../../../shared/limits.ts";
 import { World, type Message } from "../../simulation/world.ts";
+
+simulateSlots(64);
 
 const address = (port: number): string => `127.0.0.1:${port}`;
 
@@ -39,7 +42,7 @@ function compared(world: World, change: Message): Message {
 test("a plan changes nothing, and says what the operation then does", () => {
   const world = cluster(51);
   const grown = compared(world, { op: "addnode", node: "D", address: address(5004) });
-  expect(grown).toMatchObject({ slots: 3072, copiesBefore: 3, copiesAfter: 3, notes: [] });
+  expect(grown).toMatchObject({ slots: (3 * SLOTS) / 4, copiesBefore: 3, copiesAfter: 3, notes: [] });
   const fewer = compared(world, { op: "setreplica", rf: 2 });
   expect(fewer).toMatchObject({ keys: 0, bytes: 0, copiesBefore: 3, copiesAfter: 2 });
   const without = compared(world, { op: "removenode", node: "A" });
@@ -78,7 +81,7 @@ test("a plan notes too few copies, and what only a dead node holds", () => {
   world.runUntil(() => (world.ask({ op: "nodes" })["nodes"] as Message[]).some(({ state }) => state === "down"));
   const { notes } = world.ask({ op: "plan", change: { op: "removenode", node: "C" } });
   expect(notes).toEqual([
-    expect.stringMatching(/^136[56] slots have their only copy on C, which does not answer/) as string,
+    expect.stringMatching(/^2[12] slots have their only copy on C, which does not answer/) as string,
   ]);
   const forced = world.ask({ op: "plan", change: { op: "removenode", node: "C", force: true } });
   expect(forced["notes"]).toEqual([expect.stringContaining("--force would lose them") as string]);

@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
 import { parseCursor } from "../../../coordinator/views/scan-cursor.ts";
+import { simulateSlots } from "../../../shared/limits.ts";
 import { World, type Message } from "../../simulation/world.ts";
+
+simulateSlots(64);
 
 const ADDRESSES = ["127.0.0.1:5001", "127.0.0.1:5002", "127.0.0.1:5003", "127.0.0.1:5004"];
 
