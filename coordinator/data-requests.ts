@@ -12,6 +12,8 @@ import type { ClientNumber, ReadOperation, ReadOutcome, WriteOperation, WriteOut
 
 /** How a request is answered. */
 export interface Replies {
+  /** A whole answer, with its `id` and `status`. */
+  readonly send: (client: ClientNumber, message: object) => void;
   readonly answer: (client: ClientNumber, id: number, body: object) => void;
   readonly refuse: (client: ClientNumber, id: number, error: KvError) => void;
 }
@@ -61,7 +63,9 @@ export class DataRequests {
     if (outcome.type === "error") return this.#host.refuse(client, id, outcome.error);
     const { value, origin, stale } = outcome;
     if (value === null) return this.#host.refuse(client, id, new KvError("NOT_FOUND", `no value under "${key}"`));
-    this.#host.answer(client, id, { value, version: format(origin), ...(stale && { stale }) });
+    const version = format(origin);
+    const answer = { id, status: "ok", value, version };
+    this.#host.send(client, stale ? { ...answer, stale } : answer);
   }
 
   #write(leader: Leader, client: ClientNumber, request: PutRequest | DeleteRequest): void {
@@ -94,6 +98,9 @@ export class DataRequests {
     this.#count(op, operation, outcome);
     if (outcome.type === "error") return this.#host.refuse(client, id, outcome.error);
     const { version, replicas, found } = outcome;
+    // What nearly every write is answered with is made in one piece.
+    if (replicas === undefined && found === undefined)
+      return this.#host.send(client, { id, status: "ok", version: format(version) });
     this.#host.answer(client, id, {
       version: format(version),
       ...(replicas && { replicas }),

@@ -40,6 +40,7 @@ export class Requests {
     const { timers } = host;
     const { metrics } = this;
     const replies: Replies = {
+      send: host.send,
       answer: (client, id, body) => this.#answer(client, id, body),
       refuse: (client, id, error) => this.#refuse(client, id, error),
     };

@@ -70,7 +70,7 @@ export class CoordinatorServer {
   readonly #clients = new Map<number, { send(message: object): void }>();
   readonly #dialers = new Map<string, Record<Channel, Dialer>>();
   #numbers = 0;
-  readonly #texts = new LineTexts();
+  readonly #texts = new LineTexts((text) => Buffer.from(text));
   #events: CoordinatorEvent[] = [];
   #scheduled = false;
   #timer: NodeJS.Timeout | undefined;
@@ -254,7 +254,7 @@ export class CoordinatorServer {
         this.#clients.get(effect.client)?.send(effect.message);
         return;
       case "send":
-        this.#dialers.get(effect.address)?.[effect.channel].connection?.sendRaw(this.#texts.of(effect.message));
+        this.#sendTo(this.#dialers.get(effect.address)?.[effect.channel].connection, effect.message);
         return;
       case "dial":
         this.#dial(effect.address);
@@ -283,6 +283,13 @@ export class CoordinatorServer {
         this.#options.notice(effect.about, effect.text);
         return;
     }
+  }
+
+  #sendTo(connection: NdjsonConnection | null | undefined, message: object): void {
+    if (!connection) return;
+    const line = this.#texts.of(message);
+    if (typeof line === "string") connection.sendRaw(line);
+    else connection.sendShared(line.head, line.rest);
   }
 
   async #agree(call: number, request: EtcdRequest): Promise<void> {

@@ -28,14 +28,34 @@ export interface OpListener {
   settled(node: NodeId, result: OpResult): void;
 }
 
-interface QueuedOp {
-  readonly op: DataOp;
-  readonly listener: OpListener;
+/** Operations that leave together, and at the same places who waits for them: an object for each pair would be one more an operation. */
+class Operations {
+  readonly ops: DataOp[];
+  readonly listeners: OpListener[];
+
+  constructor(ops: DataOp[] = [], listeners: OpListener[] = []) {
+    this.ops = ops;
+    this.listeners = listeners;
+  }
+
+  add(op: DataOp, listener: OpListener): void {
+    this.ops.push(op);
+    this.listeners.push(listener);
+  }
+
+  slice(start: number, end?: number): Operations {
+    return new Operations(this.ops.slice(start, end), this.listeners.slice(start, end));
+  }
 }
 
 type Waiter =
   | { readonly type: "call"; readonly channel: Channel; readonly future: Future<Answer> }
-  | { readonly type: "ops"; readonly channel: Channel; readonly node: NodeId; readonly ops: readonly QueuedOp[] };
+  | {
+      readonly type: "ops";
+      readonly channel: Channel;
+      readonly node: NodeId;
+      readonly listeners: readonly OpListener[];
+    };
 
 /** Lines unanswered by one node, beyond which it counts as not reachable: a stopped process must not eat our memory. */
 const LINES_UNANSWERED_MAX = 8_192;
@@ -55,8 +75,8 @@ export class Link {
   readonly #waiters = new Map<number, Waiter>();
   #nextId = 1;
   #envelope: Envelope | undefined;
-  #reads: QueuedOp[] = [];
-  #writes: QueuedOp[] = [];
+  #reads = new Operations();
+  #writes = new Operations();
   /** Since when the data connection is in its present state, by the core's clock. */
   changedAt: number;
   /** When anything was last heard on either connection. */
@@ -119,7 +139,7 @@ export class Link {
     }
     if (op.op === "read") this.sent.reads++;
     else this.sent.writes++;
-    (op.op === "read" ? this.#reads : this.#writes).push({ op, listener });
+    (op.op === "read" ? this.#reads : this.#writes).add(op, listener);
   }
 
   /** One data operation in a line of its own, its result as a future. LOST after `timeoutMs`. */
@@ -130,7 +150,7 @@ export class Link {
       return future;
     }
     this.#flushLines();
-    this.#sendOps([{ op, listener: { settled: (_node, result) => future.resolve(result) } }]);
+    this.#sendOps(new Operations([op], [{ settled: (_node, result) => future.resolve(result) }]));
     const timer = this.#host.timers.after(timeoutMs, () => {
       future.resolve(failure("LOST", `${this.address} did not answer within ${timeoutMs} ms`));
     });
@@ -172,47 +192,51 @@ export class Link {
 
   /** End of turn: what was enqueued leaves. */
   flush(): void {
-    if (this.#reads.length > 0 || this.#writes.length > 0) this.#flushLines();
+    if (this.#reads.ops.length > 0 || this.#writes.ops.length > 0) this.#flushLines();
   }
 
   #flushLines(): void {
-    const { reads, writes } = { reads: this.#reads, writes: this.#writes };
-    this.#reads = [];
-    this.#writes = [];
+    const { reads, writes } = this.#takeQueued();
     this.#sendCut(writes);
     this.#sendCut(reads);
   }
 
-  #sendCut(ops: QueuedOp[]): void {
+  #takeQueued(): { readonly reads: Operations; readonly writes: Operations } {
+    const queued = { reads: this.#reads, writes: this.#writes };
+    if (queued.reads.ops.length > 0) this.#reads = new Operations();
+    if (queued.writes.ops.length > 0) this.#writes = new Operations();
+    return queued;
+  }
+
+  #sendCut(operations: Operations): void {
+    const { ops } = operations;
     let start = 0;
     let bytes = 0;
     for (let index = 0; index < ops.length; index++) {
-      const weight = opWeight((ops[index] as QueuedOp).op);
+      const weight = opWeight(ops[index] as DataOp);
       const full = index > start && (bytes + weight > BATCH_LINE_BYTES || index - start >= BATCH_OPS_MAX);
       if (full) {
-        this.#sendOps(ops.slice(start, index));
+        this.#sendOps(operations.slice(start, index));
         start = index;
         bytes = 0;
       }
       bytes += weight;
     }
-    if (start < ops.length) this.#sendOps(start === 0 ? ops : ops.slice(start));
+    if (start < ops.length) this.#sendOps(start === 0 ? operations : operations.slice(start));
   }
 
-  #sendOps(ops: readonly QueuedOp[]): void {
+  #sendOps({ ops, listeners }: Operations): void {
     const envelope = this.#envelope;
     if (!envelope) return;
     const id = this.#nextId++;
-    this.#waiters.set(id, { type: "ops", channel: "data", node: envelope.node, ops });
-    this.#host.send(this, "data", { id, op: "batch", group: 0, ...envelope, ops: ops.map(({ op }) => op) });
+    this.#waiters.set(id, { type: "ops", channel: "data", node: envelope.node, listeners });
+    this.#host.send(this, "data", { id, op: "batch", group: 0, ...envelope, ops });
   }
 
   #refuseQueued(): void {
-    const queued = [...this.#reads, ...this.#writes];
-    this.#reads = [];
-    this.#writes = [];
+    const { reads, writes } = this.#takeQueued();
     const node = this.#envelope?.node ?? ("?" as NodeId);
-    for (const { listener } of queued) {
+    for (const listener of [...reads.listeners, ...writes.listeners]) {
       listener.settled(node, failure("NODE_UNREACHABLE", `no connection to ${this.address}`));
     }
   }
@@ -225,9 +249,9 @@ function settleWith(waiter: Waiter, message: Answer): void {
   }
   const results = message["status"] === "ok" ? (message["results"] as readonly OpResult[]) : undefined;
   // A refusal of the whole line is the refusal of each operation in it.
-  waiter.ops.forEach(({ listener }, index) => {
-    listener.settled(waiter.node, results?.[index] ?? (message as unknown as Refusal));
-  });
+  for (let index = 0; index < waiter.listeners.length; index++) {
+    waiter.listeners[index]?.settled(waiter.node, results?.[index] ?? (message as unknown as Refusal));
+  }
 }
 
 /** A failure of the transport, in the form of a refusal. */

@@ -4,25 +4,33 @@
 import { KvError, type ErrorCode } from "../../shared/errors.ts";
 import type { Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
-import { Drive } from "./drive.ts";
+import { Drive, type DriveOwner } from "./drive.ts";
 import type { KeyTask } from "./key-locks.ts";
-import { tooFewReplicas, unknownWrite, type Swept, type WriteOperation, type WriteOutcome } from "./operation.ts";
-import type { EndReason, Sending, SequencerServices } from "./services.ts";
+import {
+  tooFewReplicas,
+  unknownWrite,
+  type EndReason,
+  type Swept,
+  type WriteOperation,
+  type WriteOutcome,
+} from "./operation.ts";
+import type { SequencerServices } from "./services.ts";
 
 /** How long a reported write waits for the replicas that its level did not need. */
 const REPORT_WAIT_MS = 200;
 
 export class BlindWrite implements KeyTask, Swept {
   readonly operation: WriteOperation;
+  /** Whom to tell; the sequencer does. */
+  readonly reply: (outcome: WriteOutcome) => void;
   readonly #sequencer: SequencerServices;
-  readonly #reply: (outcome: WriteOutcome) => void;
   #answered = false;
   #flight: Flight | undefined;
 
   constructor(sequencer: SequencerServices, operation: WriteOperation, reply: (outcome: WriteOutcome) => void) {
     this.#sequencer = sequencer;
     this.operation = operation;
-    this.#reply = reply;
+    this.reply = reply;
   }
 
   get key(): string {
@@ -55,12 +63,18 @@ export class BlindWrite implements KeyTask, Swept {
   answer(outcome: WriteOutcome): void {
     if (this.#answered) return;
     this.#answered = true;
-    this.#reply(outcome);
+    this.#sequencer.written(this, outcome);
+  }
+
+  /** M2. */
+  interrupt(slots: ReadonlySet<number>): void {
+    if (this.#flight?.sent === true) this.#flight.interrupt(slots);
   }
 
   /** The epoch is over. A write for all replicas may wait for the last of them after its flight has given the key back. */
   abandon(reason: EndReason): void {
     this.answer({ type: "error", error: reason(this.#flight?.sent === true) });
+    this.#flight?.end();
   }
 
   sweep(now: number): boolean {
@@ -77,10 +91,11 @@ export class BlindWrite implements KeyTask, Swept {
 }
 
 /** One or several blind writes that share one sending. */
-export class Flight implements Swept, Sending {
+export class Flight implements DriveOwner {
   readonly #sequencer: SequencerServices;
   #writes: readonly BlindWrite[];
-  readonly #versions: Version[] = [];
+  /** Of its writes, once it is sent. */
+  #versions: readonly Version[] = [];
   readonly #runtime: SlotRuntime;
   /** The latest of its writes. */
   #deadline = 0;
@@ -156,26 +171,26 @@ export class Flight implements Swept, Sending {
 
   #issue(): void {
     const { context } = this.#sequencer;
-    for (let count = 0; count < this.#writes.length; count++) this.#versions.push(context.nextVersion());
-    if (context.without.has("C3-combine")) this.#versions.fill(this.#versions[0] as Version);
+    const versions = this.#writes.map(() => context.nextVersion());
+    if (context.without.has("C3-combine")) versions.fill(versions[0] as Version);
+    this.#versions = versions;
     const { key, slot, value, operation } = this.#last.operation;
-    const version = this.#versions[this.#versions.length - 1] as Version;
+    const version = versions[versions.length - 1] as Version;
     const issued = { key, slot, version, origin: version, value, operation };
     this.#runtime.inFlight++;
-    this.#sequencer.flights.add(this);
-    this.#drive = new Drive(context, issued, () => this.#progress());
+    this.#drive = new Drive(context, issued, this);
     this.#drive.start();
   }
 
-  #progress(): void {
-    const drive = this.#drive as Drive;
+  /** A replica answered. */
+  driven(drive: Drive): void {
     for (let index = 0; index < this.#writes.length; index++) {
       const write = this.#writes[index] as BlindWrite;
       if (!write.answered && drive.oks >= this.#needed(write)) this.#acknowledge(write, index);
     }
     if (drive.installed) this.#installed();
     else if (drive.hopeless && drive.refusedByAll) this.#failDefinitely();
-    if (drive.complete) this.#report();
+    if (drive.complete && this.#writes.some(isOpen)) this.#report();
   }
 
   #installed(): void {
@@ -192,11 +207,11 @@ export class Flight implements Swept, Sending {
   /** Answers the reported writes that have been acknowledged. */
   #report(): void {
     const drive = this.#drive as Drive;
-    this.#writes.forEach((write, index) => {
-      if (write.answered || drive.oks < this.#needed(write)) return;
+    for (const [index, write] of this.#writes.entries()) {
+      if (write.answered || drive.oks < this.#needed(write)) continue;
       const replicas = drive.reports();
       write.answer({ type: "written", version: this.#versions[index] as Version, replicas });
-    });
+    }
   }
 
   #failDefinitely(): void {
@@ -205,7 +220,7 @@ export class Flight implements Swept, Sending {
     const code = (codes.find((candidate) => candidate === "DISK_FULL") ?? "NO_QUORUM") as ErrorCode;
     const error = new KvError(code, `refused by every replica (${[...new Set(codes)].join(", ")}); nothing was stored`);
     for (const write of this.#writes) write.answer({ type: "error", error });
-    this.#end();
+    this.end();
     this.#release();
   }
 
@@ -258,13 +273,8 @@ export class Flight implements Swept, Sending {
     if (slots.has(this.#runtime.slot) && this.#holdsLock) this.giveUp();
   }
 
-  /** The epoch is over. */
-  abandon(reason: EndReason): void {
-    for (const write of this.#writes) write.abandon(reason);
-    this.#end();
-  }
-
-  #end(): void {
+  /** Nothing more is sent, and no answer counts. */
+  end(): void {
     this.#drive?.stop();
   }
 
@@ -273,7 +283,6 @@ export class Flight implements Swept, Sending {
     this.#holdsLock = false;
     if (this.#drive) {
       this.#runtime.inFlight--;
-      this.#sequencer.flights.delete(this);
     }
     this.#sequencer.locks.release(this.#last.key);
   }

@@ -2,7 +2,6 @@
 // refused for the moment; a retransmission carries the same version and value, for ever. Whoever waits is told of every change.
 import type { NodeId } from "../../shared/ids.ts";
 import type { ReplicaReport } from "../../shared/protocol/client-messages.ts";
-import type { Mutable } from "../../shared/protocol/fields.ts";
 import type { OpResult, WriteOp } from "../../shared/protocol/node-messages.ts";
 import type { WireValue } from "../../shared/record.ts";
 import { equal, type Version } from "../../shared/version.ts";
@@ -40,6 +39,12 @@ interface Replica {
 /** Refusals that a moment may mend. */
 const PASSING = new Set(["NOT_OWNER", "STALE_SLOT", "OVERLOADED", "SHUTTING_DOWN", "WRONG_NODE"]);
 
+/** Whoever waits for a drive. */
+export interface DriveOwner {
+  /** An answer changed the counts. */
+  driven(drive: Drive): void;
+}
+
 export class Drive implements OpListener {
   readonly issued: Issued;
   readonly quorum: number;
@@ -47,7 +52,7 @@ export class Drive implements OpListener {
   oks = 0;
   readonly #context: SequencerContext;
   readonly #runtime: SlotRuntime;
-  readonly #changed: (drive: Drive) => void;
+  readonly #owner: DriveOwner;
   /** Whether a copy went to a node that is filling up: it may surface later. */
   #forwarded = false;
   #stopped = false;
@@ -56,12 +61,11 @@ export class Drive implements OpListener {
   /** Nothing is to be sent again before, unless a member refuses. */
   #quietUntil = 0;
 
-  /** @param changed Called after every answer that changes the counts. */
-  constructor(context: SequencerContext, issued: Issued, changed: (drive: Drive) => void) {
+  constructor(context: SequencerContext, issued: Issued, owner: DriveOwner) {
     this.#context = context;
     this.#runtime = context.slot(issued.slot);
     this.issued = issued;
-    this.#changed = changed;
+    this.#owner = owner;
     this.quorum = this.#runtime.quorum;
     this.replicas = this.#runtime.members.map((node) => ({ node, state: "unsent", code: "", sentAt: 0, maybe: false }));
   }
@@ -136,7 +140,7 @@ export class Drive implements OpListener {
     } else {
       this.#refused(replica, result.code, result);
     }
-    this.#changed(this);
+    this.#owner.driven(this);
   }
 
   #replica(node: NodeId): Replica | undefined {
@@ -174,10 +178,13 @@ export class Drive implements OpListener {
 
   #op(op: "write" | "copy", stamp: Version): WriteOp {
     const { key, slot, version, origin, value, operation } = this.issued;
-    const made: Mutable<WriteOp> = { op, slot, stamp, key, version, value };
-    if (!equal(origin, version)) made.origin = origin;
-    if (operation !== "") made.operation = operation;
-    return made;
+    if (!equal(origin, version)) {
+      const mended = { op, slot, stamp, key, version, value, origin };
+      return operation === "" ? mended : { ...mended, operation };
+    }
+    // Whole at once: a field that is added later gets a store of its own.
+    if (operation === "") return { op, slot, stamp, key, version, value };
+    return { op, slot, stamp, key, version, value, operation };
   }
 }
 

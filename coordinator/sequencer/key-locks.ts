@@ -10,59 +10,65 @@ export interface KeyTask {
   startCombined?(tasks: readonly KeyTask[]): void;
 }
 
-interface KeyQueue {
+/** A key that more than one task wanted. */
+class KeyQueue {
   /** Tasks that hold the lock: one, or several combined. */
   active: readonly KeyTask[];
   waiting: KeyTask[];
+
+  constructor(active: readonly KeyTask[], waiting: KeyTask[]) {
+    this.active = active;
+    this.waiting = waiting;
+  }
 }
 
 /** Blind writes of one key that share a sending. */
 const COMBINED_MAX = 256;
 
 export class KeyLocks {
-  readonly #queues = new Map<string, KeyQueue>();
+  /** Who holds each key. Most are wanted by one task at a time, which needs no queue. */
+  readonly #holders = new Map<string, KeyTask | KeyQueue>();
 
   /** Whether anything holds or awaits the lock of the key. */
   busy(key: string): boolean {
-    return this.#queues.has(key);
+    return this.#holders.has(key);
   }
 
   /** The tasks of a key, those that hold the lock first. */
   tasks(key: string): readonly KeyTask[] {
-    const queue = this.#queues.get(key);
-    return queue ? [...queue.active, ...queue.waiting] : [];
+    const holder = this.#holders.get(key);
+    if (!holder) return [];
+    return holder instanceof KeyQueue ? [...holder.active, ...holder.waiting] : [holder];
   }
 
   acquire(task: KeyTask): void {
-    const queue = this.#queues.get(task.key);
-    if (queue) {
-      queue.waiting.push(task);
-      return;
-    }
-    this.#queues.set(task.key, { active: [task], waiting: [] });
-    task.start();
+    const holder = this.#holders.get(task.key);
+    if (holder === undefined) {
+      this.#holders.set(task.key, task);
+      task.start();
+    } else if (holder instanceof KeyQueue) holder.waiting.push(task);
+    else this.#holders.set(task.key, new KeyQueue([holder], [task]));
   }
 
   /** The lock of the key is free again; whoever waits comes next. */
   release(key: string): void {
-    const queue = this.#queues.get(key);
-    if (!queue) return;
-    const next = takeNext(queue.waiting);
-    const [first] = next;
-    if (!first) {
-      this.#queues.delete(key);
+    const holder = this.#holders.get(key);
+    if (!(holder instanceof KeyQueue) || holder.waiting.length === 0) {
+      this.#holders.delete(key);
       return;
     }
-    queue.active = next;
+    const next = takeNext(holder.waiting);
+    const first = next[0] as KeyTask;
+    holder.active = next;
     if (next.length > 1 && first.startCombined) first.startCombined(next);
     else first.start();
   }
 
   /** Takes a task that has not started out of its queue; false when it holds the lock. */
   withdraw(task: KeyTask): boolean {
-    const queue = this.#queues.get(task.key);
-    if (!queue || queue.active.includes(task)) return false;
-    queue.waiting = queue.waiting.filter((other) => other !== task);
+    const holder = this.#holders.get(task.key);
+    if (!(holder instanceof KeyQueue) || holder.active.includes(task)) return false;
+    holder.waiting = holder.waiting.filter((other) => other !== task);
     return true;
   }
 }

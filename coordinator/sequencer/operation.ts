@@ -54,10 +54,29 @@ export type ReadOutcome =
   | { readonly type: "value"; readonly value: WireValue | null; readonly origin: Version; readonly stale: boolean }
   | { readonly type: "error"; readonly error: KvError };
 
+/** A write on its way to an outcome, and whom to tell. */
+export interface PendingWrite {
+  readonly operation: WriteOperation;
+  readonly reply: (outcome: WriteOutcome) => void;
+}
+
+/** A read on its way to an outcome, and whom to tell. */
+export interface PendingRead {
+  readonly operation: ReadOperation;
+  readonly reply: (outcome: ReadOutcome) => void;
+}
+
+/** Why a sequencer ended; `sent` tells whether the operation may have taken effect. */
+export type EndReason = (sent: boolean) => KvError;
+
 /** Whatever has to be looked at every few milliseconds while it lasts: deadlines, resending, hedging. */
 export interface Swept {
   /** @returns whether it still needs sweeping */
   sweep(now: number): boolean;
+  /** M2: the slots are about to be sealed. */
+  interrupt?(slots: ReadonlySet<number>): void;
+  /** The epoch is over. */
+  abandon?(reason: EndReason): void;
 }
 
 export function tooFewReplicas(reachable: number, needed: number): KvError {

@@ -10,7 +10,7 @@ import type { OpResult, ReadOp, ReadResult, VersionResult } from "../../shared/p
 import { equal, type Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { OpListener } from "../links/link.ts";
-import { tooFewReplicas, type ReadOperation, type ReadOutcome, type Swept } from "./operation.ts";
+import { tooFewReplicas, type EndReason, type ReadOperation, type ReadOutcome, type Swept } from "./operation.ts";
 import type { SequencerServices } from "./services.ts";
 
 /** Silence after which another replica is asked as well. */
@@ -44,8 +44,9 @@ class Round implements OpListener {
 
 export class QuorumRead implements Swept {
   readonly operation: ReadOperation;
+  /** Whom to tell; the sequencer does. */
+  readonly reply: (outcome: ReadOutcome) => void;
   readonly #sequencer: SequencerServices;
-  readonly #reply: (outcome: ReadOutcome) => void;
   readonly #runtime: SlotRuntime;
   /** The membership that the answers belong to. */
   #members: readonly NodeId[] = [];
@@ -62,7 +63,7 @@ export class QuorumRead implements Swept {
   constructor(sequencer: SequencerServices, operation: ReadOperation, reply: (outcome: ReadOutcome) => void) {
     this.#sequencer = sequencer;
     this.operation = operation;
-    this.#reply = reply;
+    this.reply = reply;
     this.#runtime = sequencer.context.slot(operation.slot);
   }
 
@@ -186,7 +187,7 @@ export class QuorumRead implements Swept {
 
   #fix(): void {
     this.#done = true;
-    this.#sequencer.fix(this.operation, this.#reply);
+    this.#sequencer.fix(this.operation, (mended) => this.#sequencer.wasRead(this, mended));
   }
 
   sweep(now: number): boolean {
@@ -220,14 +221,14 @@ export class QuorumRead implements Swept {
   }
 
   /** The epoch is over. */
-  abandon(error: KvError): void {
-    this.#finish({ type: "error", error });
+  abandon(reason: EndReason): void {
+    this.#finish({ type: "error", error: reason(false) });
   }
 
   #finish(result: ReadOutcome): void {
     if (this.#done) return;
     this.#done = true;
-    this.#reply(result);
+    this.#sequencer.wasRead(this, result);
   }
 }
 

@@ -89,11 +89,12 @@ export class RegisterIo {
 
   *#drive(issued: Issued, enough: "quorum" | "all"): Script<Drive> {
     const done = new Future<void>();
-    const drive = new Drive(this.#sequencer.context, issued, (changed) => {
+    const driven = (changed: Drive): void => {
       if (changed.installed) this.#sequencer.inDoubt.installed(issued.key, issued.version);
       const ended = enough === "all" ? changed.complete : changed.installed;
       if (ended || (changed.hopeless && changed.refusedByAll)) done.resolve();
-    });
+    };
+    const drive = new Drive(this.#sequencer.context, issued, { driven });
     drive.start();
     yield* this.#until(done, (now) => drive.resend(now));
     if (!drive.installed && !drive.refusedByAll) this.#sequencer.inDoubt.add(issued);

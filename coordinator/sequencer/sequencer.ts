@@ -4,15 +4,25 @@ import { KvError } from "../../shared/errors.ts";
 import { IN_FLIGHT_MAX, QUEUED_MAX } from "../../shared/limits.ts";
 import { run } from "../../shared/script.ts";
 import { BlindWrite } from "./blind-write.ts";
+import { CarefulTask } from "./careful-task.ts";
 import { carefulWrite, fix } from "./careful.ts";
 import type { SequencerContext } from "./context.ts";
 import { InDoubt } from "./in-doubt.ts";
 import { KeyLocks, type KeyTask } from "./key-locks.ts";
-import type { ReadOperation, ReadOutcome, Swept, WriteOperation, WriteOutcome } from "./operation.ts";
+import type {
+  EndReason,
+  PendingRead,
+  PendingWrite,
+  ReadOperation,
+  ReadOutcome,
+  Swept,
+  WriteOperation,
+  WriteOutcome,
+} from "./operation.ts";
 import { QuorumRead } from "./quorum-read.ts";
-import { RegisterIo } from "./register-io.ts";
+import type { RegisterIo } from "./register-io.ts";
 import type { Remembered } from "./remembered.ts";
-import type { EndReason, Sending, SequencerServices } from "./services.ts";
+import type { SequencerServices } from "./services.ts";
 
 const SWEEP_MS = 10;
 
@@ -21,30 +31,23 @@ interface ClientTask extends KeyTask {
   readonly answered?: boolean;
 }
 
-interface Admission {
-  readonly deadline: number;
-  /** Whether it goes on while everything else is held (C10). */
-  readonly passes: boolean;
-  readonly start: () => void;
-  readonly refuse: (error: KvError) => void;
-}
+/** An operation that waits to be admitted. */
+type Admission = ({ readonly type: "write" } & PendingWrite) | ({ readonly type: "read" } & PendingRead);
 
 export class Sequencer implements SequencerServices {
   readonly context: SequencerContext;
   readonly locks = new KeyLocks();
   readonly inDoubt = new InDoubt();
-  /** Blind writes that were sent and hold their key. */
-  readonly flights = new Set<Sending>();
   fixes = 0;
   shed = 0;
   readonly #remembered: Remembered;
-  readonly #swept = new Set<Swept>();
+  /** In the order in which they came; every blind write and read that is not answered is among them. */
+  readonly #swept: Swept[] = [];
   readonly #careful = new Set<CarefulTask>();
-  readonly #reads = new Set<QuorumRead>();
-  readonly #writes = new Set<BlindWrite>();
   /** Operations admitted and not yet answered. */
   #inFlight = 0;
   #queue: Admission[] = [];
+  #queueSwept = false;
   #whenFree = new Map<number, (() => void)[]>();
   #sweeping = false;
   #ended: EndReason | undefined;
@@ -64,38 +67,33 @@ export class Sequencer implements SequencerServices {
   }
 
   write(operation: WriteOperation, reply: (outcome: WriteOutcome) => void): void {
-    this.#admit({
-      deadline: operation.deadline,
-      passes: false,
-      start: () => this.#startWrite(operation, this.#counted(reply)),
-      refuse: (error) => reply({ type: "error", error }),
-    });
+    if (this.#admits(operation)) this.#startWrite(operation, reply);
+    else this.#hold({ type: "write", operation, reply });
   }
 
   read(operation: ReadOperation, reply: (outcome: ReadOutcome) => void): void {
-    this.#admit({
-      deadline: operation.deadline,
-      // It may be stale by contract, whoever leads.
-      passes: operation.level === "one",
-      start: () => this.#startRead(operation, this.#counted(reply)),
-      refuse: (error) => reply({ type: "error", error }),
-    });
+    if (this.#admits(operation)) this.#startRead(operation, reply);
+    else this.#hold({ type: "read", operation, reply });
   }
 
-  #admit(admission: Admission): void {
-    if (this.#ended) return admission.refuse(this.#ended(false));
-    const paused = admission.passes ? false : this.context.paused();
-    if (paused === "forlorn") return admission.refuse(forlorn());
-    if (!paused && this.#inFlight < IN_FLIGHT_MAX && (admission.passes || this.#queue.length === 0)) {
-      this.#inFlight++;
-      return admission.start();
-    }
+  /** Whether an operation may start at once, which is the usual case. */
+  #admits(operation: ReadOperation | WriteOperation): boolean {
+    if (this.#ended || this.#inFlight >= IN_FLIGHT_MAX) return false;
+    return passes(operation) || (this.#queue.length === 0 && this.context.paused() === false);
+  }
+
+  /** Keeps an operation until there is room, or refuses it. */
+  #hold(admission: Admission): void {
+    if (this.#ended) return refuse(admission, this.#ended(false));
+    if (!passes(admission.operation) && this.context.paused() === "forlorn") return refuse(admission, forlorn());
     if (this.#queue.length >= QUEUED_MAX) {
       this.shed++;
       const text = `${IN_FLIGHT_MAX} operations are in flight and ${QUEUED_MAX} wait: send less at a time, or try again later`;
-      return admission.refuse(new KvError("OVERLOADED", text));
+      return refuse(admission, new KvError("OVERLOADED", text));
     }
     this.#queue.push(admission);
+    if (this.#queueSwept) return;
+    this.#queueSwept = true;
     this.sweepLater(this.#queueSweep);
   }
 
@@ -106,57 +104,67 @@ export class Sequencer implements SequencerServices {
 
   #startNext(): void {
     const next = this.#queue.shift();
-    if (!next) return;
-    this.#inFlight++;
-    next.start();
+    if (next?.type === "write") this.#startWrite(next.operation, next.reply);
+    else if (next) this.#startRead(next.operation, next.reply);
   }
 
   /** What waits for admission, and whose time is over, had no effect. */
   readonly #queueSweep: Swept = {
     sweep: (now) => {
-      const late = this.#queue.filter(({ deadline }) => now >= deadline);
-      if (late.length > 0) this.#queue = this.#queue.filter(({ deadline }) => now < deadline);
-      for (const { refuse } of late) refuse(this.context.paused() ? forlorn() : stillQueued());
-      return this.#queue.length > 0;
+      const late = this.#queue.filter(({ operation }) => now >= operation.deadline);
+      if (late.length > 0) this.#queue = this.#queue.filter(({ operation }) => now < operation.deadline);
+      for (const admission of late) refuse(admission, this.context.paused() ? forlorn() : stillQueued());
+      this.#queueSwept = this.#queue.length > 0;
+      return this.#queueSwept;
     },
   };
 
-  #counted<T>(reply: (outcome: T) => void): (outcome: T) => void {
-    return (outcome) => {
-      this.#inFlight--;
-      reply(outcome);
-      if (this.#queue.length > 0 && this.#inFlight < IN_FLIGHT_MAX && !this.context.paused()) this.#startNext();
-    };
+  /** An admitted operation has its outcome. */
+  #finish<T>(reply: (outcome: T) => void, outcome: T): void {
+    this.#inFlight--;
+    reply(outcome);
+    if (this.#queue.length > 0 && this.#inFlight < IN_FLIGHT_MAX && !this.context.paused()) this.#startNext();
   }
+
+  // The usual way makes no closure: V8 would make its context at the beginning of the method, used or not.
 
   #startWrite(operation: WriteOperation, reply: (outcome: WriteOutcome) => void): void {
-    if (operation.operation === "") return this.#issue(operation, reply);
-    const id = operation.operation;
-    if (this.#remembered.begin(id, this.context.timers.now, reply) === "joined") return;
-    this.#issue(operation, (outcome) => {
-      reply(outcome);
-      this.#remembered.end(id, outcome);
-    });
-  }
-
-  #issue(operation: WriteOperation, reply: (outcome: WriteOutcome) => void): void {
-    const blind = operation.condition === undefined && operation.firstEpoch === undefined && !operation.wantsFound;
-    if (!blind) return this.#carefully(operation, (io) => carefulWrite(this, io, operation), reply);
-    const write = new BlindWrite(this, operation, (outcome) => {
-      this.#writes.delete(write);
-      reply(outcome);
-    });
-    this.#writes.add(write);
+    this.#inFlight++;
+    const { operation: id, condition, firstEpoch, wantsFound } = operation;
+    if (id !== "" && !this.#remembered.begin(id, this.context.timers.now)) return this.#join(id, reply);
+    if (condition !== undefined || firstEpoch !== undefined || wantsFound)
+      return this.#writeCarefully(operation, reply);
+    const write = new BlindWrite(this, operation, reply);
     this.sweepLater(write);
     this.locks.acquire(write);
   }
 
+  /** C8: the operation is known. */
+  #join(id: string, reply: (outcome: WriteOutcome) => void): void {
+    this.#remembered.join(id, (outcome) => this.#finish(reply, outcome));
+  }
+
+  #writeCarefully(operation: WriteOperation, reply: (outcome: WriteOutcome) => void): void {
+    const script = (io: RegisterIo): ReturnType<typeof carefulWrite> => carefulWrite(this, io, operation);
+    this.#carefully(operation, script, (outcome) => this.#finishWrite(operation, reply, outcome));
+  }
+
+  #finishWrite({ operation: id }: WriteOperation, reply: (outcome: WriteOutcome) => void, outcome: WriteOutcome): void {
+    this.#finish(reply, outcome);
+    if (id !== "") this.#remembered.end(id, outcome);
+  }
+
+  written({ operation, reply }: PendingWrite, outcome: WriteOutcome): void {
+    this.#finishWrite(operation, reply, outcome);
+  }
+
+  wasRead({ reply }: PendingRead, outcome: ReadOutcome): void {
+    this.#finish(reply, outcome);
+  }
+
   #startRead(operation: ReadOperation, reply: (outcome: ReadOutcome) => void): void {
-    const read = new QuorumRead(this, operation, (outcome) => {
-      this.#reads.delete(read);
-      reply(outcome);
-    });
-    this.#reads.add(read);
+    this.#inFlight++;
+    const read = new QuorumRead(this, operation, reply);
     this.sweepLater(read);
     // One connection's operations on one key keep their order: a read waits for the write that the same connection sent before.
     const before = this.locks.busy(operation.key) ? this.#ownWriteBefore(operation) : undefined;
@@ -231,14 +239,22 @@ export class Sequencer implements SequencerServices {
 
   /** What is still under way in these slots ends now: definitely where nothing was sent, else unknown and in doubt. */
   interrupt(slots: ReadonlySet<number>): void {
-    for (const flight of this.flights) flight.interrupt(slots);
-    for (const task of this.#careful) if (slots.has(task.slot)) task.interrupt();
+    for (const item of this.#underWay()) item.interrupt?.(slots);
+  }
+
+  /** What came and is not over, each once. */
+  #underWay(): Set<Swept> {
+    return new Set([...this.#swept, ...this.#careful]);
   }
 
   // Time.
 
   sweepLater(item: Swept): void {
-    this.#swept.add(item);
+    this.#swept.push(item);
+    this.#sweepSoon();
+  }
+
+  #sweepSoon(): void {
     if (this.#sweeping) return;
     this.#sweeping = true;
     this.context.timers.after(SWEEP_MS, () => this.#sweep());
@@ -248,9 +264,15 @@ export class Sequencer implements SequencerServices {
     this.#sweeping = false;
     if (this.#ended) return;
     const { now } = this.context.timers;
-    for (const item of this.#swept) if (!item.sweep(now)) this.#swept.delete(item);
-    const [first] = this.#swept;
-    if (first) this.sweepLater(first);
+    const swept = this.#swept;
+    let kept = 0;
+    // Those that come meanwhile are at its end, and looked at, too.
+    for (let index = 0; index < swept.length; index++) {
+      const item = swept[index] as Swept;
+      if (item.sweep(now)) swept[kept++] = item;
+    }
+    swept.length = kept;
+    if (kept > 0) this.#sweepSoon();
   }
 
   /** The epoch is over: every operation gets its answer; what was sent is unknown. */
@@ -259,11 +281,8 @@ export class Sequencer implements SequencerServices {
     this.#ended = reason;
     const queue = this.#queue;
     this.#queue = [];
-    for (const { refuse } of queue) refuse(reason(false));
-    for (const flight of this.flights) flight.abandon(reason);
-    for (const write of this.#writes) write.abandon(reason);
-    for (const read of this.#reads) read.abandon(reason(false));
-    for (const task of this.#careful) task.abandon(reason);
+    for (const admission of queue) refuse(admission, reason(false));
+    for (const item of this.#underWay()) item.abandon?.(reason);
   }
 }
 
@@ -275,98 +294,11 @@ function stillQueued(): KvError {
   return new KvError("OVERLOADED", "too many operations were before this one for the whole deadline; nothing was sent");
 }
 
-/** A script that holds a key's lock while it runs. */
-class CarefulTask implements KeyTask, Swept {
-  readonly key: string;
-  readonly slot: number;
-  readonly client: number;
-  readonly combinable = false;
-  readonly #sequencer: Sequencer;
-  readonly #deadline: number;
-  readonly #run: (io: RegisterIo, done: (reply: () => void) => void) => void;
-  readonly #fail: (error: KvError) => void;
-  readonly #gone: () => void;
-  readonly #operation: ReadOperation | WriteOperation;
-  #io: RegisterIo;
-  #state: "waiting" | "running" | "done" = "waiting";
+/** C10: whether it goes on while others are held. A read at level one may be stale by contract, whoever leads. */
+function passes({ type, level }: ReadOperation | WriteOperation): boolean {
+  return type === "read" && level === "one";
+}
 
-  constructor(
-    sequencer: Sequencer,
-    operation: ReadOperation | WriteOperation,
-    script: (io: RegisterIo, done: (reply: () => void) => void) => void,
-    fail: (error: KvError) => void,
-    gone: () => void,
-  ) {
-    this.#sequencer = sequencer;
-    this.key = operation.key;
-    this.slot = operation.slot;
-    this.client = operation.client;
-    this.#deadline = operation.deadline;
-    this.#operation = operation;
-    this.#io = new RegisterIo(sequencer, operation);
-    this.#run = script;
-    this.#fail = fail;
-    this.#gone = gone;
-  }
-
-  get answered(): boolean {
-    return this.#state === "done";
-  }
-
-  start(): void {
-    if (this.#state === "done") return this.#sequencer.locks.release(this.key);
-    this.#sequencer.whenFree(this.slot, () => this.#begin());
-  }
-
-  #begin(): void {
-    if (this.#state !== "waiting") return;
-    this.#state = "running";
-    const runtime = this.#sequencer.context.slot(this.slot);
-    runtime.inFlight++;
-    const io = this.#io;
-    this.#run(io, (reply) => {
-      runtime.inFlight--;
-      const late = this.#state === "done";
-      if (!late && io.interrupted && !io.issued) return this.#startOver();
-      this.#state = "done";
-      this.#gone();
-      this.#sequencer.locks.release(this.key);
-      if (!late) reply();
-    });
-  }
-
-  /** The slot was taken away before anything was issued: nothing has happened, so it begins again when the slot is free. */
-  #startOver(): void {
-    this.#state = "waiting";
-    this.#io = new RegisterIo(this.#sequencer, this.#operation);
-    this.#sequencer.sweepLater(this);
-    this.#sequencer.whenFree(this.slot, () => this.#begin());
-  }
-
-  sweep(now: number): boolean {
-    if (this.#state !== "waiting") return false;
-    if (now < this.#deadline) return true;
-    // Held by a slot that changes hands, it already owns the lock and gives it back; queued, it leaves the queue.
-    const queued = this.#sequencer.locks.withdraw(this);
-    this.#state = "done";
-    this.#gone();
-    this.#fail(
-      new KvError(queued ? "NO_QUORUM" : "MOVING", "the key was busy for the whole deadline; nothing was sent"),
-    );
-    if (!queued) this.#sequencer.locks.release(this.key);
-    return false;
-  }
-
-  interrupt(): void {
-    this.#io.interrupt();
-  }
-
-  abandon(reason: EndReason): void {
-    const sent = this.#state === "running";
-    if (this.#state === "done") return;
-    this.#state = "done";
-    this.#gone();
-    this.#fail(reason(sent));
-    this.#io.interrupt();
-  }
+function refuse({ reply }: Admission, error: KvError): void {
+  reply({ type: "error", error });
 }

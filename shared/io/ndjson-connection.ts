@@ -58,6 +58,9 @@ export class NdjsonConnection {
   readonly #options: ConnectionOptions;
   readonly #reader: NdjsonReader;
   #handlers: ConnectionHandlers | null = null;
+  /** What leaves with the next flush: first the chunks, then the text behind them. */
+  #chunks: (string | Uint8Array)[] = [];
+  #chunkBytes = 0;
   #output = "";
   #flushScheduled = false;
   #state: "open" | "closing" | "closed" = "open";
@@ -90,7 +93,7 @@ export class NdjsonConnection {
 
   /** Bytes sent by the owner that have not left this process (text counted as UTF-16 units until it is written). */
   get bufferedBytes(): number {
-    return this.#output.length + this.#socket.writableLength;
+    return this.#chunkBytes + this.#output.length + this.#socket.writableLength;
   }
 
   /** Whether `send` still has an effect. */
@@ -111,10 +114,26 @@ export class NdjsonConnection {
   /** Queues one line that is JSON already, without its newline. */
   sendRaw(line: string): void {
     if (this.#state !== "open") return;
-    this.#linesOwed--;
     this.#output += line;
     this.#output += "\n";
-    if (this.#output.length > this.#options.outputBytesMax) this.#flush(); // finds out whether the peer takes it
+    this.#queued();
+  }
+
+  /**
+   * Queues one line in two parts. @param rest Its end as UTF-8, newline included: it is not copied, so that lines to many
+   * peers can share it. It must not change.
+   */
+  sendShared(head: string, rest: Uint8Array): void {
+    if (this.#state !== "open") return;
+    this.#chunks.push(this.#output + head, rest);
+    this.#chunkBytes += this.#output.length + head.length + rest.length;
+    this.#output = "";
+    this.#queued();
+  }
+
+  #queued(): void {
+    this.#linesOwed--;
+    if (this.#chunkBytes + this.#output.length > this.#options.outputBytesMax) this.#flush(); // finds out whether the peer takes it
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
     setImmediate(() => this.#flush());
@@ -138,21 +157,36 @@ export class NdjsonConnection {
     if (this.#state === "closed") return;
     this.#state = "closing";
     this.#reason ??= reason;
-    this.#output = "";
+    this.#takeOutput();
     this.#socket.destroy();
   }
 
   #flush(): void {
     this.#flushScheduled = false;
-    if (this.#output === "" || this.#state !== "open") return;
-    const output = this.#output;
-    this.#output = "";
-    this.#socket.write(output);
+    if (this.#state !== "open" || (this.#output === "" && this.#chunks.length === 0)) return;
+    this.#write();
     if (this.#socket.writableLength > this.#options.outputBytesMax) {
       this.destroy(`the peer is too slow: more than ${this.#options.outputBytesMax} bytes wait for it`);
     } else if (this.#peerEnded && this.#linesOwed <= 0) {
       this.close("the peer closed the connection");
     }
+  }
+
+  #write(): void {
+    const { chunks, output } = this.#takeOutput();
+    if (chunks.length === 0) return void this.#socket.write(output);
+    this.#socket.cork(); // one writev for all
+    for (const chunk of chunks) this.#socket.write(chunk);
+    if (output !== "") this.#socket.write(output);
+    this.#socket.uncork();
+  }
+
+  #takeOutput(): { chunks: readonly (string | Uint8Array)[]; output: string } {
+    const taken = { chunks: this.#chunks, output: this.#output };
+    this.#output = "";
+    if (taken.chunks.length > 0) this.#chunks = [];
+    this.#chunkBytes = 0;
+    return taken;
   }
 
   #received(chunk: Buffer): void {
@@ -197,7 +231,7 @@ export class NdjsonConnection {
   #closed(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#state = "closed";
-    this.#output = "";
+    this.#takeOutput();
     this.#handlers?.closed(this.#reason ?? "the peer closed the connection");
   }
 }

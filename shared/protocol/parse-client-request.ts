@@ -14,7 +14,7 @@ import {
   type TopologyChange,
 } from "./client-messages.ts";
 import * as field from "./fields.ts";
-import type { Fields, Mutable } from "./fields.ts";
+import type { Fields } from "./fields.ts";
 import type { VoterRequest } from "./node-messages.ts";
 import { operationId, parseVoterRequest, uuid, versions } from "./parse-node-request.ts";
 
@@ -102,38 +102,25 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
   }
 }
 
+/**
+ * A put, get or delete is checked in place and not copied, because there are so many: every field that its type names is as the type
+ * says, others may be there and are nobody's business.
+ */
 function parseData(message: Fields, bytesMax: number): DataRequest {
   const { op } = message;
-  const id = field.integer(message, "id", 0, Number.MAX_SAFE_INTEGER);
-  const key = field.key(message);
-  if (op === "get") return withCommon<GetRequest>({ id, op, key }, message);
-  if (op === "put") {
-    const put = withWrite<PutRequest>({ id, op, key, value: field.value(message, bytesMax) }, message);
-    if (field.flag(message, "ifAbsent")) put.ifAbsent = true;
-    return put;
-  }
-  if (op !== "delete") return field.malformed("op", "put, get or delete");
-  const found = withWrite<DeleteRequest>({ id, op, key }, message);
-  if (field.flag(message, "found")) found.found = true;
-  return found;
-}
-
-function withCommon<Request extends DataRequest>(request: Mutable<Request>, message: Fields): Mutable<Request> {
-  if (message["consistency"] !== undefined) request.consistency = level(message, "consistency");
-  if (message["timeoutMs"] !== undefined) request.timeoutMs = field.integer(message, "timeoutMs", 1, DEADLINE_MS_MAX);
-  return request;
-}
-
-function withWrite<Request extends PutRequest | DeleteRequest>(
-  request: Mutable<Request>,
-  message: Fields,
-): Mutable<Request> {
-  withCommon(request, message);
-  if (message["ifVersion"] !== undefined) request.ifVersion = field.text(message, "ifVersion", 64);
-  if (message["operation"] !== undefined) request.operation = operationId(message, "operation");
-  if (message["firstEpoch"] !== undefined) request.firstEpoch = field.integer(message, "firstEpoch", 0, EPOCH_MAX);
-  if (field.flag(message, "report")) request.report = true;
-  return request;
+  field.integer(message, "id", 0, Number.MAX_SAFE_INTEGER);
+  field.key(message);
+  if (message["consistency"] !== undefined) level(message, "consistency");
+  if (message["timeoutMs"] !== undefined) field.integer(message, "timeoutMs", 1, DEADLINE_MS_MAX);
+  if (op === "get") return message as unknown as GetRequest;
+  if (op !== "put" && op !== "delete") return field.malformed("op", "put, get or delete");
+  if (message["ifVersion"] !== undefined) field.text(message, "ifVersion", 64);
+  if (message["operation"] !== undefined) operationId(message, "operation");
+  if (message["firstEpoch"] !== undefined) field.integer(message, "firstEpoch", 0, EPOCH_MAX);
+  field.flag(message, "report");
+  field.flag(message, op === "put" ? "ifAbsent" : "found");
+  if (op === "put") field.value(message, bytesMax);
+  return message as unknown as PutRequest | DeleteRequest;
 }
 
 function parseChange(message: Fields): TopologyChange {

@@ -34,6 +34,7 @@ class ReadBench {
         sluggish: (node: NodeId) => this.sluggish.has(node),
       },
       fix: () => this.outcomes.push("fix"),
+      wasRead: ({ reply }: QuorumRead, outcome: ReadOutcome) => reply(outcome),
     };
     const operation = { type: "read", client: 1, key: "k", slot: 1, level, startedAt: 0, deadline: 1_000 } as const;
     this.read = new QuorumRead(services as unknown as SequencerServices, operation, (outcome) =>
