@@ -14,7 +14,7 @@ beforeAll(async () => {
 afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.close()));
 });
-afterAll(closeEverything);
+afterAll(() => closeEverything());
 
 async function client(options: ConnectOptions = {}, address = cluster.address): Promise<KvClient> {
   const kv = await connect(address, options);

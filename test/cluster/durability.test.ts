@@ -15,7 +15,7 @@ const WRITES_A_ROUND = 25;
 const traceable = spawnSync("strace", ["-f", "-o", "/dev/null", "true"]).status === 0;
 const title = "N4: each acknowledgement of a write begins after its sync has ended";
 
-afterEach(closeEverything);
+afterEach(() => closeEverything());
 
 /** Keys of the test that a text names. */
 const keysIn = (text: string): string[] => text.match(/traced:\d+/g) ?? [];

@@ -23,7 +23,7 @@ let cluster: ClusterProcess;
 beforeAll(async () => {
   cluster = await ClusterProcess.start({ nodes: 1 });
 });
-afterAll(closeEverything);
+afterAll(() => closeEverything());
 
 interface Target {
   readonly port: number;

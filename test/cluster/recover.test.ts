@@ -12,7 +12,7 @@ const RUNTIME = fileURLToPath(new URL("../../runtime", import.meta.url));
 const LIMIT_MS = 60_000;
 const FILLED = 500;
 
-afterEach(closeEverything);
+afterEach(() => closeEverything());
 
 /** Runs `runtime recover` beside the first coordinator, with these lines typed. */
 function recover(

@@ -8,7 +8,7 @@ import { ClusterProcess, until } from "../support/cluster-process.ts";
 const MISSED = Number(process.env["HOLDFAST_MISSED"] ?? 3_000);
 const AT_ONCE = 500;
 
-afterEach(closeEverything);
+afterEach(() => closeEverything());
 
 test(`C9: a node back after missing ${MISSED} writes gets into step by itself`, async () => {
   const cluster = await ClusterProcess.start();

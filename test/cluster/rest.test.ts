@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { freePort } from "../support/cluster-process.ts";
 import { buildProgram, killNodes, type NodeProcess, startNode, startProgram } from "../support/node-process.ts";
 
 let folder = "";
@@ -16,15 +17,6 @@ afterEach(async () => {
   await killNodes();
   fs.rmSync(folder, { recursive: true, force: true });
 });
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 interface Serving {
   readonly coordinator: NodeProcess;

@@ -1,7 +1,7 @@
 // Two coordinators and storage nodes as real processes: the leader is killed, hands over, stands still, dies half-way through a
 // rebalance. Nothing acknowledged is lost, every key's history has an order, the standby leads, and whoever comes back stands by.
 // The longest times without an acknowledgement are bounded loosely: the machine of a test run is never a quiet one.
-import { afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
 import type { NodeId } from "../../shared/ids.ts";
 import { closeEverything, expectAllServed, expectFilled, expectKept, fill, loadOn } from "../support/cluster-checks.ts";
 import { type ClusterOptions, ClusterProcess, until } from "../support/cluster-process.ts";
@@ -22,17 +22,33 @@ const LIGHT = { callers: 5, thinkMs: 4 };
 const FROZEN_MS = long ? 10_000 : 3_000;
 const FILLED_TO_INTERRUPT = 20_000;
 
+/** What most tests share: three nodes, two coordinators. */
+let shared: ClusterProcess | undefined;
+
 afterEach(async () => {
   closeShells();
-  await closeEverything();
+  await closeEverything(shared);
 });
+afterAll(() => closeEverything());
 
-/** Three nodes, two coordinators, and clients that know both of them. */
-async function started(options: Partial<ClusterOptions> = {}): Promise<{
-  cluster: ClusterProcess;
-  load: Load;
-}> {
-  const cluster = await ClusterProcess.start({ coordinators: 2, ...options });
+interface Loaded {
+  readonly cluster: ClusterProcess;
+  readonly load: Load;
+}
+
+/** The shared cluster, whole, its first coordinator leading, and clients that know both of them. */
+async function whole(): Promise<Loaded> {
+  shared ??= await ClusterProcess.start({ coordinators: 2 });
+  await shared.restore();
+  return await loaded(shared);
+}
+
+/** The same with a cluster of its own. */
+async function started(options: Partial<ClusterOptions>): Promise<Loaded> {
+  return await loaded(await ClusterProcess.start({ coordinators: 2, ...options }));
+}
+
+async function loaded(cluster: ClusterProcess): Promise<Loaded> {
   const load = await loadOn(cluster, LIGHT);
   await load.progress(STRETCH);
   load.gapMs();
@@ -49,7 +65,7 @@ async function anotherLeads(cluster: ClusterProcess, than: string): Promise<stri
 
 describe("the leader is killed under load", () => {
   test("C10: the standby leads within the bar, also where a node dies with the leader; the dead one comes back as standby", async () => {
-    const { cluster, load } = await started();
+    const { cluster, load } = await whole();
     for (const { leader, standby, node } of [
       { leader: "first", standby: "second", node: undefined },
       { leader: "second", standby: "first", node: "A" },
@@ -97,7 +113,7 @@ describe("the leader is killed under load", () => {
 
 describe("a planned hand-over under load", () => {
   test("C10: `stepdown`, then SIGTERM back: no operation fails, and the one that was ended has status 0", async () => {
-    const { cluster, load } = await started();
+    const { cluster, load } = await whole();
     const answer = await cluster.call({ op: "stepdown" });
     expect(answer["leader"]).toBe(cluster.addressOfCoordinator("second"));
     expect(await anotherLeads(cluster, "first")).toBe("second");
@@ -122,7 +138,7 @@ describe("a planned hand-over under load", () => {
 
 describe("a zombie", () => {
   test("N2, C10: a leader that stands still is replaced; woken up, it steps down within a second and does no harm", async () => {
-    const { cluster, load } = await started();
+    const { cluster, load } = await whole();
     const { child } = cluster.coordinatorOf("first");
     child.kill("SIGSTOP");
     const wakeAt = performance.now() + FROZEN_MS;
@@ -175,7 +191,7 @@ describe("the leader dies half-way through a rebalance", () => {
 
 describe("restarts", () => {
   test("a coordinator without its cluster file finds the cluster through any node, and stands by", async () => {
-    const { cluster, load } = await started();
+    const { cluster, load } = await whole();
     for (const id of long ? ["A", "B", "C"] : ["B"]) {
       await cluster.killCoordinator("second");
       cluster.forgetCluster("second");

@@ -10,7 +10,7 @@ const STRETCH = 300;
 const FILLED = 2_000;
 const FILLED_TO_INTERRUPT = 20_000;
 
-afterEach(closeEverything);
+afterEach(() => closeEverything());
 
 /** Slots of each node, by id. */
 const slotsOf = ({ nodes }: StatusAnswer): Record<string, number> =>

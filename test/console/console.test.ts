@@ -1,6 +1,5 @@
 // The console in a real browser, against real processes: three storage nodes and one more to add, a leader and a standby.
 import fs from "node:fs";
-import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import type { Browser, Page } from "playwright-core";
@@ -13,7 +12,7 @@ import {
   overflowOf,
   type PageOptions,
 } from "../support/browser.ts";
-import { until } from "../support/cluster-process.ts";
+import { freePort, until } from "../support/cluster-process.ts";
 import {
   buildProgram,
   killNodes,
@@ -32,14 +31,6 @@ const nodes = new Map<string, { readonly process: NodeProcess; readonly address:
 let leader: { readonly process: NodeProcess; readonly http: string };
 let standby: typeof leader;
 const pages: Page[] = [];
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function coordinator(name: string, ...more: string[]): Promise<typeof leader> {
   const [port, http] = [String(await freePort()), String(await freePort())];

@@ -17,9 +17,9 @@ export async function loadOn(cluster: ClusterProcess, options: Partial<LoadOptio
   return load;
 }
 
-/** For `afterEach`. */
-export async function closeEverything(): Promise<void> {
-  await Promise.all([...loads.splice(0).map((load) => load.close()), closeClusters()]);
+/** For `afterEach`, and `afterAll` where tests share a cluster. @param but That one, which goes on after a test */
+export async function closeEverything(but?: ClusterProcess): Promise<void> {
+  await Promise.all([...loads.splice(0).map((load) => load.close()), closeClusters(but)]);
 }
 
 /** Reads everything back: nothing acknowledged is missing, nothing that failed is there, every key has an order. */

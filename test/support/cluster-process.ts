@@ -1,6 +1,7 @@
 // A cluster of real processes in a temporary directory: storage nodes and one or more `runtime serve`, each on a port that
 // stays its own, so that any of them can be killed and started again. Ports lie below the range from which the system takes
-// those of outgoing connections: a dead node's port must not be taken before the node is back. Coordinators are found by
+// those of outgoing connections: a dead node's port must not be taken before the node is back; and test files that run at
+// the same time have a part of that range each. Coordinators are found by
 // their names, `first`, `second`, …; whoever leads is asked, and `leader` says who that is.
 //
 // Decides nothing about load or verdicts: see load.ts.
@@ -18,7 +19,9 @@ import type { CoordinatorRole } from "../../shared/protocol/client-messages.ts";
 import { buildProgram, type Ended, killProcess, type NodeProcess, startProgram } from "./node-process.ts";
 
 const PORT_MIN = 20_000;
-const PORT_MAX = 32_000;
+/** Ports of one worker of vitest, of which eight at most start real processes. */
+const PORTS = 1_500;
+const WORKER = (Number(process.env["VITEST_POOL_ID"] ?? 1) - 1) % 8;
 const POLL_MS = 20;
 const NODE_IDS = ["A", "B", "C", "D", "E", "F", "G"];
 const COORDINATORS = ["first", "second", "third"];
@@ -52,9 +55,9 @@ interface Member {
 
 const open = new Set<ClusterProcess>();
 
-/** Kills whatever the clusters of a test still run, and removes their directories. For `afterEach`. */
-export async function closeClusters(): Promise<void> {
-  await Promise.all([...open].map((cluster) => cluster.close()));
+/** Kills whatever the clusters of a test still run, and removes their directories. @param but The one that tests of a file share */
+export async function closeClusters(but?: ClusterProcess): Promise<void> {
+  await Promise.all([...open].filter((cluster) => cluster !== but).map((cluster) => cluster.close()));
 }
 
 export class ClusterProcess {
@@ -258,6 +261,23 @@ export class ClusterProcess {
     });
   }
 
+  /** For tests that share a cluster: everything runs, nobody stands still, the first coordinator leads, as `start` left it. */
+  async restore(): Promise<void> {
+    for (const { process } of [...this.#nodes.values(), ...this.#coordinators.values()]) process.child.kill("SIGCONT");
+    const dead = (members: Map<string, Member>): string[] =>
+      [...members.keys()].filter((id) => hasEnded(members.get(id)));
+    await Promise.all([
+      ...dead(this.#nodes).map((id) => this.startNode(id)),
+      ...dead(this.#coordinators).map((name) => this.startCoordinator(name)),
+    ]);
+    await this.healthy();
+    await this.standbys(this.#coordinators.size - 1);
+    if ((await this.leader()) === FIRST) return;
+    await this.call({ op: "stepdown" });
+    await until("the first to lead", async () => ((await this.leader()) === FIRST ? true : undefined));
+    await this.standbys(this.#coordinators.size - 1);
+  }
+
   /** Waits until the coordinator leads and sees every node of these up. */
   async healthy(ids: readonly string[] = this.nodeIds): Promise<void> {
     await until(`nodes ${ids.join(", ")} up`, async () => {
@@ -307,6 +327,11 @@ export async function until<T>(what: string, probe: () => Promise<T | undefined>
   }
 }
 
+function hasEnded(member: Member | undefined): boolean {
+  const { child } = member?.process ?? {};
+  return child !== undefined && (child.exitCode !== null || child.signalCode !== null);
+}
+
 /** No leader yet is a reason to ask again; anything else is an answer. */
 function notYet(error: unknown): undefined {
   const code = error instanceof KvError ? error.code : undefined;
@@ -317,7 +342,7 @@ function notYet(error: unknown): undefined {
 /** A port nobody listens on, below the range of outgoing connections. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN));
+    const port = PORT_MIN + WORKER * PORTS + Math.floor(Math.random() * PORTS);
     const probe = createServer().listen(port, "127.0.0.1");
     const free = await once(probe, "listening").then(
       () => true,

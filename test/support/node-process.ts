@@ -36,11 +36,15 @@ process.on("exit", () => {
   for (const { child } of running) child.kill("SIGKILL");
 });
 
-/** Brings dist/ up to date with the sources; costs little when it is. @throws Error with what the compiler said */
+let isBuilt = false;
+
+/** Brings dist/ up to date with the sources, once a process. @throws Error with what the compiler said */
 export function buildProgram(): void {
+  if (isBuilt) return;
   const script = path.join(ROOT, "test/support/run.mjs");
   const { status, stderr } = spawnSync(process.execPath, [script, "build"], { encoding: "utf8" });
   if (status !== 0) throw new Error(`the build failed: ${stderr}`);
+  isBuilt = true;
 }
 
 /** Starts `./node_server` with these arguments in a directory. */
