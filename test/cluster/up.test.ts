@@ -11,7 +11,7 @@ import { buildProgram, killNodes, killProcess, startProgram } from "../support/n
 
 const RUNTIME = fileURLToPath(new URL("../../runtime", import.meta.url));
 const LIMIT_MS = 60_000;
-const SERVING = /^runtime listening on (127\.0\.0\.1:\d+) http=(?:\d+|off) role=leader$/;
+const SERVING = /^runtime listening on (127\.0\.0\.1:\d+) http=off role=leader$/;
 
 let folder = "";
 
@@ -66,16 +66,16 @@ test("C1: `up` starts three nodes and runs its standard input; again, it finds t
 });
 
 test("a node that was removed stays out of the next `up`, its data untouched", () => {
-  const first = runtime(["up", "--nodes", "2"], "put apple 123\nremovenode B\nexit\n");
+  const first = runtime(["up", "--no-http", "--nodes", "2"], "put apple 123\nremovenode B\nexit\n");
   expect(first.out).toContain("Node removed: B");
-  const second = runtime(["up"], "show\nget apple\nexit\n");
+  const second = runtime(["up", "--no-http"], "show\nget apple\nexit\n");
   expect(second.out).toMatch(/^Active Nodes:\n {2}A \(127\.0\.0\.1:\d+, keys=1\)\napple -> 123\n$/);
   expect(fs.existsSync(path.join(folder, "data/up/B/format.json"))).toBe(true);
 });
 
 test("`up --detach` leaves a cluster behind that commands find, a second `up` joins and `down` ends", async () => {
   expect(runtime(["down"])).toEqual({ out: "Nothing runs in data/up.\n", err: "", status: 0 });
-  const begun = runtime(["up", "--detach", "--nodes", "2"]);
+  const begun = runtime(["up", "--detach", "--no-http", "--nodes", "2"]);
   expect(begun).toMatchObject({ err: expect.not.stringContaining("Error") as string, status: 0 });
   expect(begun.out).toMatch(
     /^Running in the background: coordinator 127\.0\.0\.1:\d+, nodes A \(.*\), B \(.*\)\.\nData in data\/up\. .*\.\/runtime down\.\n$/,
@@ -90,7 +90,7 @@ test("`up --detach` leaves a cluster behind that commands find, a second `up` jo
 });
 
 test("a node that dies is announced with the command that brings it back", async () => {
-  const up = startProgram("runtime", ["up"], folder);
+  const up = startProgram("runtime", ["up", "--no-http"], folder);
   const [, address = ""] = SERVING.exec((await up.ready).line) ?? [];
   const session = await openSession(address);
   const port = (await session.call({ op: "status" })).nodes.find(({ id }) => id === "B")?.address.split(":")[1] ?? "";
@@ -111,12 +111,12 @@ test("a node that dies is announced with the command that brings it back", async
 });
 
 test("no node outlives an `up` that is killed, and the next one goes on at once", async () => {
-  const up = startProgram("runtime", ["up", "--nodes", "2"], folder);
+  const up = startProgram("runtime", ["up", "--no-http", "--nodes", "2"], folder);
   expect((await up.ready).line).toMatch(SERVING);
   expect(runtime(["put", "apple", "123"]).status).toBe(0);
   await killProcess(up, "SIGKILL");
   // Without a pause: the nodes may hold their directories still.
-  const next = startProgram("runtime", ["up"], folder);
+  const next = startProgram("runtime", ["up", "--no-http"], folder);
   expect((await next.ready).line).toMatch(SERVING);
   expect(runtime(["get", "apple"]).out).toBe("apple -> 123\n");
   expect(await killProcess(next, "SIGTERM")).toMatchObject({ code: 0, signal: null });

@@ -49,7 +49,7 @@ async function smallCluster(): Promise<{
   address: string;
   nodePort: number;
 }> {
-  const coordinator = runtime(["serve"]);
+  const coordinator = runtime(["serve", "--no-http"]);
   const address = `127.0.0.1:${await portOf(coordinator)}`;
   const node = startNode(["0", "--data-dir", "A", "--id", "A", "--join", address], folder);
   await said(node, "this node is in the cluster");
@@ -61,8 +61,8 @@ describe("a coordinator that cannot lead", () => {
     const { coordinator, node, nodePort } = await smallCluster();
     await killProcess(coordinator);
     await killProcess(node);
-    const next = runtime(["serve"]);
-    expect((await next.ready).line).toMatch(/^runtime listening on 127\.0\.0\.1:\d+ http=(?:\d+|off) role=waiting$/);
+    const next = runtime(["serve", "--no-http"]);
+    expect((await next.ready).line).toMatch(/^runtime listening on 127\.0\.0\.1:\d+ http=off role=waiting$/);
     await said(next, `127.0.0.1:${nodePort}: ./node_server ${nodePort}`);
     const refused = await runtime(["get", "apple", "--connect", `127.0.0.1:${await portOf(next)}`]).ended;
     expect(refused).toMatchObject({ code: 3, stdout: "" });
@@ -74,7 +74,7 @@ describe("a coordinator that cannot lead", () => {
   test("C11: beside a living leader it stands by, says where the leader is, and passes commands on", async () => {
     const { address, nodePort } = await smallCluster();
     fs.mkdirSync(path.join(folder, "elsewhere"));
-    const second = runtime(["serve", "--join", `127.0.0.1:${nodePort}`], path.join(folder, "elsewhere"));
+    const second = runtime(["serve", "--no-http", "--join", `127.0.0.1:${nodePort}`], path.join(folder, "elsewhere"));
     expect((await second.ready).line).toMatch(/ role=standby$/);
     await said(second, `"leader":"${address}"`);
     const put = await runtime(["put", "apple", "123", "--connect", `127.0.0.1:${await portOf(second)}`]).ended;
@@ -84,7 +84,7 @@ describe("a coordinator that cannot lead", () => {
 
 test("V5: coordinators that run from one cluster file have a voter record each, and give it back", async () => {
   const { coordinator } = await smallCluster();
-  expect((await runtime(["serve"]).ready).line).toMatch(/ role=standby$/);
+  expect((await runtime(["serve", "--no-http"]).ready).line).toMatch(/ role=standby$/);
   const place = (name: string): string => path.join(folder, "data", `cluster.json.${name}.lock`);
   await expect(lockDirectory(place("voter"))).rejects.toThrow(DirectoryInUseError);
   await expect(lockDirectory(place("voter-2"))).rejects.toThrow(DirectoryInUseError);
@@ -170,7 +170,7 @@ describe("single commands", () => {
     const web = createHttpServer((_request, response) => response.end("hello")).listen(0, "127.0.0.1");
     await once(web, "listening");
     const { port } = web.address() as AddressInfo;
-    const address = `127.0.0.1:${await portOf(runtime(["serve"]))}`;
+    const address = `127.0.0.1:${await portOf(runtime(["serve", "--no-http"]))}`;
     const added = await runtime(["addnode", "A", String(port), "--connect", address]).ended;
     expect(added.code).toBe(3);
     expect(added.stderr).toContain(`no storage node answers at 127.0.0.1:${port}`);
