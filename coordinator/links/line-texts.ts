@@ -11,7 +11,7 @@ const SHARED_OPS_MIN = 4;
 
 export class LineTexts {
   readonly #encode: (text: string) => Uint8Array;
-  readonly #texts = new Map<DataOp, string>();
+  #texts = new Map<DataOp, string>();
   /** The latest lists of this turn: one for writes and one for reads is what nodes have in common. */
   #lists: { readonly ops: readonly DataOp[]; readonly rest: Uint8Array }[] = [];
 
@@ -32,7 +32,7 @@ export class LineTexts {
 
   /** End of turn: the operations are on their way. */
   clear(): void {
-    if (this.#texts.size > 0) this.#texts.clear();
+    if (this.#texts.size > 0) this.#texts = new Map(); // a table that is cleared keeps the next one alive
     if (this.#lists.length > 0) this.#lists = [];
   }
 
@@ -50,6 +50,7 @@ export class LineTexts {
   }
 
   #textOf(op: DataOp): string {
+    if (op.op === "read") return JSON.stringify(op); // no other replica is asked the same
     const known = this.#texts.get(op);
     if (known !== undefined) return known;
     const text = JSON.stringify(op);

@@ -1,5 +1,6 @@
 // Key locks (C3): one queue per key. Put, delete, conditional write and FIX exclude each other; reads take no lock on the fast path.
 // First come, first served, so that one connection's operations on one key keep their order.
+import { TransientMap } from "../../shared/transient-map.ts";
 
 export interface KeyTask {
   readonly key: string;
@@ -27,7 +28,7 @@ const COMBINED_MAX = 256;
 
 export class KeyLocks {
   /** Who holds each key. Most are wanted by one task at a time, which needs no queue. */
-  readonly #holders = new Map<string, KeyTask | KeyQueue>();
+  readonly #holders = new TransientMap<string, KeyTask | KeyQueue>();
 
   /** Whether anything holds or awaits the lock of the key. */
   busy(key: string): boolean {

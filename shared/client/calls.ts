@@ -4,6 +4,7 @@
 import type { ErrorCode } from "../errors.ts";
 import { KvError } from "../errors.ts";
 import { monotonicMs } from "../io/system-clock.ts";
+import { TransientMap } from "../transient-map.ts";
 import type { PlainAnswer, SessionMessage } from "./answers.ts";
 import { errorOf } from "./answers.ts";
 import { LineCutter } from "./lines.ts";
@@ -41,7 +42,7 @@ export class Calls {
   readonly #address: string;
   readonly #limits: CallLimits;
   readonly #onWork: () => void;
-  readonly #inFlight = new Map<number, Call>();
+  readonly #inFlight = new TransientMap<number, Call>();
   /** Calls not handed to the connection yet, in their order. */
   #waiting: Call[] = [];
   #nextId = 1;

@@ -8,14 +8,14 @@
 //   - it is sent again only when no later one that it conflicts with is still on its way;
 //   - it is not sent again at all once a later one took effect: it has been overtaken, and fails with what refused it.
 // Two reads never conflict.
-
 //
 // A lane is a chain of places from the first to the last, and the map knows the last one: an operation that is alone on its key,
 // as most are, costs nothing but its place.
+import { TransientMap } from "../transient-map.ts";
 
 export class KeyLanes {
   /** The last place of each key with operations under way. */
-  readonly #last = new Map<string, Place>();
+  readonly #last = new TransientMap<string, Place>();
 
   /** Takes a place behind everything issued on the key before. The caller must `leave` it. */
   enter(key: string, { writes }: { readonly writes: boolean }): Place {
@@ -32,7 +32,7 @@ export class KeyLanes {
 
 /** One operation's place in the lane of its key. */
 export class Place {
-  readonly #lanes: Map<string, Place>;
+  readonly #lanes: TransientMap<string, Place>;
   readonly #key: string;
   readonly #writes: boolean;
   #earlier: Place | null;
@@ -43,7 +43,7 @@ export class Place {
   #wake: (() => void) | null = null;
 
   /** Use `KeyLanes.enter`. @param lanes The last place of each key. */
-  constructor(lanes: Map<string, Place>, key: string, writes: boolean) {
+  constructor(lanes: TransientMap<string, Place>, key: string, writes: boolean) {
     this.#lanes = lanes;
     this.#key = key;
     this.#writes = writes;
