@@ -51,6 +51,9 @@ export interface ServerOptions {
   readonly failed: (error: Error) => void;
 }
 
+/** Operations handled at a time where many came at once. */
+const SLICE_OPS = 128;
+
 /** A client inside this process: it speaks the coordinator protocol without a socket. */
 export interface LocalClient {
   /** A request as it would be on a line, with its `id`. False where this coordinator does not run (any more). */
@@ -230,8 +233,15 @@ export class CoordinatorServer {
     this.#events = [];
     const core = this.#core;
     if (!core) return;
-    for (const effect of core.handle(events, monotonicMs())) this.#carryOut(effect);
-    this.#texts.clear();
+    for (let done = 0; done < events.length;) {
+      const end = sliceEnd(events, done);
+      const slice = done === 0 && end === events.length ? events : events.slice(done, end);
+      for (const effect of core.handle(slice, monotonicMs())) this.#carryOut(effect);
+      this.#texts.clear();
+      done = end;
+      // The nodes begin with this slice while the coordinator goes on with the next.
+      if (done < events.length) for (const { data } of this.#dialers.values()) data.connection?.flush();
+    }
     this.#wake(core.wakeAt);
   }
 
@@ -339,4 +349,22 @@ export class CoordinatorServer {
     dialers?.data.stop();
     dialers?.control.stop();
   }
+}
+
+/** Where the slice of a turn ends that begins at `start`: a turn of a thousand operations would keep everybody else waiting for its end. */
+function sliceEnd(events: readonly CoordinatorEvent[], start: number): number {
+  let operations = 0;
+  let end = start;
+  while (end < events.length && operations < SLICE_OPS) operations += operationsIn(events[end++] as CoordinatorEvent);
+  return end;
+}
+
+function operationsIn(event: CoordinatorEvent): number {
+  if (event.type !== "lines" && event.type !== "linkLines") return 0;
+  let operations = 0;
+  for (const { ops, results } of event.lines as readonly { ops?: unknown; results?: unknown }[]) {
+    const list = ops ?? results;
+    operations += Array.isArray(list) ? list.length : 1;
+  }
+  return operations;
 }

@@ -3,11 +3,13 @@
 // A line grows as text while it is cut, so that an operation costs a string and no object. The length of short operations is
 // known without counting: no UTF-16 unit has more than three bytes of UTF-8. That cuts a line of them at a third of the limit,
 // which costs 64 bytes of envelope; counting would cost a copy of each.
-import { BATCH_LINE_BYTES, BATCH_OPS_MAX, lineBytesMax } from "../limits.ts";
+import { BATCH_LINE_BYTES, lineBytesMax } from "../limits.ts";
 
 /** Room for `{"id":…,"op":"batch","ops":[]}` around the operations. */
 const ENVELOPE_BYTES = 64;
 const BYTES_PER_UNIT_MAX = 3;
+/** Fewer than are allowed: a coordinator hands the first ones on while it reads the next line. */
+export const LINE_OPS_MAX = 128;
 /** From here on the bytes of an operation are counted. */
 const COUNTED_UNITS = 2_048;
 
@@ -50,7 +52,7 @@ export class LineCutter {
    */
   add(json: string, batchable: boolean): number {
     const bytes = bytesAtMost(json) + 1;
-    const fits = this.#lineBytes + bytes <= this.#bytesMax && this.#count < BATCH_OPS_MAX;
+    const fits = this.#lineBytes + bytes <= this.#bytesMax && this.#count < LINE_OPS_MAX;
     if (this.#count > 0 && fits && batchable && this.#batchable) this.#text += `,${json}`;
     else this.#open(json, batchable);
     this.#count++;

@@ -161,6 +161,11 @@ export class NdjsonConnection {
     this.#socket.destroy();
   }
 
+  /** Sends what was queued now, instead of at the end of the turn. */
+  flush(): void {
+    if (this.#chunks.length > 0 || this.#output !== "") this.#flush();
+  }
+
   #flush(): void {
     this.#flushScheduled = false;
     if (this.#state !== "open" || (this.#output === "" && this.#chunks.length === 0)) return;

@@ -1,7 +1,7 @@
 // The pure parts: what may be tried again, how lines are cut, how values travel.
 import { expect, test } from "vitest";
 import { Entry } from "../../../shared/client/entry.ts";
-import { LineCutter } from "../../../shared/client/lines.ts";
+import { LINE_OPS_MAX, LineCutter } from "../../../shared/client/lines.ts";
 import { Operation } from "../../../shared/client/operation.ts";
 import type { ClientMessage } from "../../../shared/client/operation-text.ts";
 import { operationText } from "../../../shared/client/operation-text.ts";
@@ -9,7 +9,7 @@ import { wireValue } from "../../../shared/client/options.ts";
 import { RetryBudget, backoffMs } from "../../../shared/client/retry.ts";
 import type { ErrorCode } from "../../../shared/errors.ts";
 import { KvError } from "../../../shared/errors.ts";
-import { BATCH_OPS_MAX, lineBytesMax } from "../../../shared/limits.ts";
+import { lineBytesMax } from "../../../shared/limits.ts";
 import { LEVELS } from "../../../shared/protocol/client-messages.ts";
 import { seededRandom } from "../../support/random.ts";
 
@@ -98,11 +98,11 @@ test("lines keep the order, respect both limits, and hold what cannot be batched
   }
 });
 
-test("a line holds no more operations than a coordinator takes, and a long operation is counted in bytes", () => {
+test("a line holds so few operations that a coordinator can hand on the first ones meanwhile, and a long operation is counted in bytes", () => {
   const many = new LineCutter(2 ** 20, () => 1);
-  for (let n = 0; n <= BATCH_OPS_MAX; n++) many.add("{}", true);
+  for (let n = 0; n <= LINE_OPS_MAX; n++) many.add("{}", true);
   expect(many.end().map((line) => (JSON.parse(line) as { ops?: unknown[] }).ops?.length)).toEqual([
-    BATCH_OPS_MAX,
+    LINE_OPS_MAX,
     undefined,
   ]);
   const long = `{"x":"${"x".repeat(3_000)}"}`;

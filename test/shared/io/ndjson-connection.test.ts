@@ -150,6 +150,27 @@ describe("sending", () => {
     connection.destroy();
   });
 
+  test("what is sent in two parts arrives as one line, in its place, before the end of the turn where it is flushed", async () => {
+    await using server = await testServer();
+    const client = await dial(server);
+    const recorder = await recorderOf(server);
+    const rest = Buffer.from('"ß"}\n');
+    client.connection.send({ id: 1 });
+    client.connection.sendShared('{"id":2,"text":', rest);
+    client.connection.sendShared('{"id":3,"text":', rest);
+    client.connection.send({ id: 4 });
+    expect(client.connection.bufferedBytes).toBeGreaterThan(40);
+    client.connection.flush();
+    client.connection.flush();
+    client.connection.sendShared('{"id":5,"text":', rest);
+    await until(() => recorder.events.length === 5, "5 lines");
+    const text = "ß";
+    expect(recorder.events).toEqual([{ id: 1 }, { id: 2, text }, { id: 3, text }, { id: 4 }, { id: 5, text }]);
+    client.connection.destroy();
+    client.connection.sendShared('{"id":6,"text":', rest);
+    expect(client.connection.bufferedBytes).toBe(0);
+  });
+
   test("close sends what was queued before it, and nothing after it", async () => {
     await using server = await testServer({ lineBytesMax: 1 << 20 });
     const client = await dial(server);
