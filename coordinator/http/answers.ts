@@ -80,6 +80,20 @@ const STATUS = open(
   ["leader", "stateAt", "waitingFor"],
 );
 
+const REPAIR = open(
+  {
+    phase: { type: "string", enum: ["running", "done", "failed"] },
+    node: { ...TEXT, description: "whose replicas alone" },
+    slotsTotal: COUNT,
+    slotsCompared: COUNT,
+    slotsDifferent: COUNT,
+    keysMended: COUNT,
+    slotsLeft: { ...COUNT, description: "not compared or mended: too few members answer, or they change hands" },
+    reason: { ...TEXT, description: "why it failed" },
+  },
+  ["node", "reason"],
+);
+
 const RING = open({
   cluster: TEXT,
   seed: COUNT,
@@ -158,6 +172,8 @@ export const ANSWERS = {
   Nodes: open({ nodes: list(ref("NodeStatus")) }),
   Ring: RING,
   Operation: OPERATION,
+  Repair: REPAIR,
+  HandedOver: open({ leader: TEXT }),
   Operations: open({ operations: list(ref("Operation")) }),
   Plan: PLAN,
   Where: open({ key: KEY, slot: COUNT, replicas: list(REPLICA) }),

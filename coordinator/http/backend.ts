@@ -23,6 +23,8 @@ export interface Backend {
   call<Op extends Message["op"]>(message: Message & { readonly op: Op }): Promise<AnswerTo<Op>>;
   /** Operations of one client, in this order; an answer or a refusal for each. Never rejects. */
   batch(messages: readonly DataMessage[]): Promise<readonly (Answered | KvError)[]>;
+  /** Asks for what is answered by line after line. @param told Gets each of them; the last is `done`, or a KvError. */
+  follow(message: Message & { readonly op: "repair" }, told: (line: Answered | KvError) => void): void;
 }
 
 /** What a coordinator offers to clients in its own process. */
@@ -42,7 +44,20 @@ export function localBackend(open: OpenLocal): Backend {
       return result as never; // what answers an operation is the protocol's table (AnswerTo)
     },
     batch: (messages) => exchange(open, messages),
+    follow: (message, told) => follow(open, message, told),
   };
+}
+
+/** Without a deadline: a repair takes as long as there is data, and ends with the leadership at the latest. */
+function follow(open: OpenLocal, message: Message, told: (line: Answered | KvError) => void): void {
+  const client = open((answer) => {
+    const line = answer["status"] === "ok" ? answer : errorOf(answer, "the coordinator");
+    if (line instanceof KvError || line["done"] === true) client.close();
+    told(line);
+  });
+  if (client.send({ ...message, id: 0 })) return;
+  client.close();
+  told(notServing());
 }
 
 function exchange(open: OpenLocal, messages: readonly Message[]): Promise<(Answered | KvError)[]> {
@@ -65,10 +80,13 @@ function exchange(open: OpenLocal, messages: readonly Message[]): Promise<(Answe
       for (const id of messages.keys()) settle(id, late);
     }, limitMs);
     for (const [id, message] of messages.entries()) {
-      if (!client.send({ ...message, id }))
-        settle(id, new KvError("SHUTTING_DOWN", "this coordinator is starting or stopping; nothing was sent"));
+      if (!client.send({ ...message, id })) settle(id, notServing());
     }
   });
+}
+
+function notServing(): KvError {
+  return new KvError("SHUTTING_DOWN", "this coordinator is starting or stopping; nothing was sent");
 }
 
 function limitOf(message: Message): number {

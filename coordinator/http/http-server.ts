@@ -28,6 +28,7 @@ import { keyRoutes } from "./keys.ts";
 import { metricsRoute } from "./prometheus.ts";
 import { kvErrorOf, PROBLEM_TYPE, problemOf, rawProblem } from "./problem.ts";
 import { registerRoutes, unroutable, type Route } from "./routes.ts";
+import { upkeepRoutes } from "./upkeep.ts";
 import { validatorCompiler } from "./validators.ts";
 
 /** How long a client may take, in ms. */
@@ -164,8 +165,8 @@ function doorOf({ host, advertise, security }: HttpOptions): HttpDoor {
 
 function routesOf({ valueBytesMax, version }: HttpOptions, { backend, insight, streams }: Parts): Route[] {
   const keys = [...keyRoutes(backend, valueBytesMax), batchRoute(backend, valueBytesMax)];
-  const operators = [...adminRoutes(backend), ...healthRoutes(backend), metricsRoute(backend, insight, version)];
-  const served = [...keys, ...operators];
+  const operators = [...adminRoutes(backend), ...upkeepRoutes(backend), ...healthRoutes(backend)];
+  const served = [...keys, ...operators, metricsRoute(backend, insight, version)];
   return [...served, ...docsRoutes(served, version), ...consoleRoutes(streams)];
 }
 

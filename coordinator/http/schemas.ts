@@ -102,6 +102,7 @@ export const REMOVE_QUERY: Properties = {
   force: { type: "boolean", description: "accept that the last copies of slots go" },
 };
 export const REPLICAS_BODY = closed({ replicas: { type: "integer", minimum: 1, maximum: REPLICAS_MAX } });
+export const REPAIR_QUERY: Properties = { node: { ...NODE_ID, description: "whose replicas; all unless given" } };
 export const PLAN_BODY: Schema = {
   type: "object",
   required: ["change"],
