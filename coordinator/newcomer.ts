@@ -27,7 +27,7 @@ export function* greetNewcomer(timers: Timers, links: Links, address: string): S
     const port = address.slice(address.lastIndexOf(":") + 1);
     return new KvError(
       "NODE_UNREACHABLE",
-      `no storage node answers at ${address}: start one with ./node_server ${port}`,
+      `no storage node answers at ${address}; start one with ./node_server ${port}`,
     );
   }
   if (answer["role"] !== "node") return new KvError("BAD_REQUEST", `${address} is a coordinator, not a storage node`);
