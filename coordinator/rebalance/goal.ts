@@ -17,7 +17,8 @@ export function goalOf(state: ClusterState): (readonly NodeId[])[] {
   const placed: (readonly NodeId[])[] = place({ old, members, copies: state.rf, seed: state.seed });
   if (gone.size === 0) return placed;
   const replaced = new Set(state.members.filter((member) => member.state === "replaced").map(({ id }) => id));
-  return placed.map((list, slot) => withAbsent(old[slot] ?? [], list, { gone, replaced, copies: state.rf }));
+  const leaving = new Set(state.members.filter((member) => member.state === "draining").map(({ id }) => id));
+  return placed.map((list, slot) => withAbsent(old[slot] ?? [], list, { gone, replaced, leaving, copies: state.rf }));
 }
 
 function isAbsent(state: ClusterState["members"][number]["state"]): boolean {
@@ -30,8 +31,14 @@ function withAbsent(
   {
     gone,
     replaced,
+    leaving,
     copies,
-  }: { readonly gone: ReadonlySet<NodeId>; readonly replaced: ReadonlySet<NodeId>; readonly copies: number },
+  }: {
+    readonly gone: ReadonlySet<NodeId>;
+    readonly replaced: ReadonlySet<NodeId>;
+    readonly leaving: ReadonlySet<NodeId>;
+    readonly copies: number;
+  },
 ): readonly NodeId[] {
   const missing = Math.max(0, Math.min(copies, old.length) - placed.length);
   const keeping = old.filter((id) => replaced.has(id)).slice(0, missing);
@@ -42,5 +49,7 @@ function withAbsent(
     return list.every((id) => !gone.has(id) || old.includes(id)) ? list : there;
   // Too few are there to write. Those that are go on alone, if the old members can be sealed without the others.
   const survivors = old.filter((id) => !gone.has(id)).length;
-  return there.length > 0 && survivors >= sealQuorum(old.length) ? there : old;
+  if (there.length > 0 && survivors >= sealQuorum(old.length)) return there;
+  // Who leaves cannot keep the slot: the others have to come back and take it.
+  return list.length > 0 && old.some((id) => leaving.has(id)) ? list : old;
 }

@@ -214,6 +214,7 @@ export class Topology {
         left = left.filter(({ slot }) => !done.has(slot));
       }
       if (progress.cancelled) return false;
+      aborted ??= this.#unmoved(operation);
       if (aborted === undefined) return true;
       progress.phase = "waiting";
       progress.waitingBecause = `waiting: ${aborted}`;
@@ -222,6 +223,14 @@ export class Topology {
       retryMs = Math.min(retryMs * 2, RETRY_MS_MAX);
       if (!this.#context.active()) return false;
     }
+  }
+
+  /** Why a node that leaves cannot go yet, although nothing is left to do that could be done. */
+  #unmoved({ change }: TopologyOperation): string | undefined {
+    if (change.op !== "removenode") return undefined;
+    const count = this.#context.state().slots.filter(({ members }) => members.includes(change.node)).length;
+    if (count === 0) return undefined;
+    return `no other node can take ${count} slots of ${change.node}: start those that are down, or add one`;
   }
 
   /** Returns why it aborted, if it did. */

@@ -100,3 +100,21 @@ test("--replace-after: where no other node can take its slots, a dead node keeps
   off.runFor(60_000);
   expect(slotsOf(off, "D")).toBe(before);
 });
+
+test("a node that is the last to answer cannot leave before another is back; then it does, with nothing lost", () => {
+  const world = cluster(6, { nodes: 2, copies: 2 });
+  put(world, "kept");
+  world.crashNode(at(1));
+  world.runUntil(() => copiesOf(world).join() === "1", 12_000);
+  let answer: Readonly<Record<string, unknown>> = {};
+  world.request({ op: "removenode", node: "A" }, (said) => (answer = said));
+  world.runFor(10_000);
+  expect(answer).not.toMatchObject({ done: true });
+  expectAll(world, "kept");
+  world.startNode(at(1));
+  world.runUntil(() => answer["done"] === true, 60_000);
+  expect(answer).toMatchObject({ phase: "done" });
+  world.crashNode(at(0));
+  expectAll(world, "kept");
+  expect(world.coordinator?.state?.members.map(({ id }) => id)).toEqual(["B"]);
+});
