@@ -168,6 +168,28 @@ describe.skipIf(CHROMIUM === undefined)(TITLE, () => {
     expect(problems.filter((problem) => !problem.includes("404"))).toEqual([]);
   });
 
+  test.each([".", ".."])(
+    "the key %s, which no URL can carry, is stored, read, changed and deleted too",
+    async (key) => {
+      const { page } = await opened(standby.http);
+      await page.getByRole("button", { name: "New key…" }).click();
+      await page.getByLabel("Key", { exact: true }).fill(key);
+      await page.getByLabel("Value", { exact: true }).fill("first");
+      await page.getByRole("button", { name: "Store" }).click();
+      await page.getByText(/Done: version/).waitFor();
+      await page.locator("#value").fill("second");
+      await rest("/batch", { operations: [{ op: "put", key, value: "theirs" }] });
+      await page.getByRole("button", { name: "Save" }).click();
+      await page.getByText(/Changed meanwhile/).waitFor();
+      await page.getByRole("button", { name: "Read again" }).click();
+      await page.locator("#key-detail .badge", { hasText: "in step" }).first().waitFor();
+      await expect.poll(() => page.locator("#value").inputValue(), { timeout: WAIT_MS }).toBe("theirs");
+      await page.getByRole("button", { name: "Delete…" }).click();
+      await page.locator("#dialog").getByRole("button", { name: "Delete" }).click();
+      await page.getByText("This key has no value.").waitFor();
+    },
+  );
+
   test("C7: a value that changed meanwhile is not overwritten", async () => {
     await rest("/keys/shared", { value: "mine" }, "PUT");
     const { page } = await opened(standby.http);

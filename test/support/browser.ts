@@ -21,6 +21,8 @@ export interface PageOptions {
   readonly width?: number;
   readonly height?: number;
   readonly theme?: "light" | "dark";
+  /** Given where a server asks for one; without it the browser shows the refusal. */
+  readonly password?: string;
 }
 
 /** A page, and what went wrong on it so far. */
@@ -30,8 +32,13 @@ export interface Watched {
 }
 
 export async function openPage(browser: Browser, url: string, options: PageOptions = {}): Promise<Watched> {
-  const { width = 1360, height = 900, theme = "light" } = options;
-  const page = await browser.newPage({ viewport: { width, height }, colorScheme: theme, reducedMotion: "reduce" });
+  const { width = 1360, height = 900, theme = "light", password } = options;
+  const page = await browser.newPage({
+    viewport: { width, height },
+    colorScheme: theme,
+    reducedMotion: "reduce",
+    ...(password !== undefined && { httpCredentials: { username: "anybody", password } }),
+  });
   const problems: string[] = [];
   page.on("pageerror", (error) => problems.push(`error: ${error.message}`));
   page.on("console", (message) => {

@@ -1,6 +1,6 @@
 // Keys: finds keys by prefix, a page at a time; shows a key's value, version and replicas; stores and deletes on the condition that the
 // version is still the one that is shown, so that nobody's later write is lost.
-import { call, keyPath, wordsOf } from "./api.js";
+import { call, deleteKey, getKey, putKey, wordsOf } from "./api.js";
 import { byId, el, plural, setText } from "./format.js";
 import { confirm } from "./manage.js";
 
@@ -68,8 +68,8 @@ async function open(key, message) {
   mark(key);
   const where = call("GET", `/admin/where?${new URLSearchParams({ key })}`).catch(() => undefined);
   try {
-    const entry = await call("GET", `${keyPath(key)}?consistency=${level()}`);
-    if (chosen === key) show(entry, await where, message);
+    const entry = await getKey(key, level());
+    if (chosen === key) show({ ...entry, key }, await where, message);
   } catch (error) {
     const replicas = await where;
     if (chosen === key) show({ key }, replicas, error.code === "NOT_FOUND" ? "This key has no value." : wordsOf(error));
@@ -86,7 +86,7 @@ function show({ key, value, version, stale }, where, message) {
   });
   const result = el("p.small", { role: "status" }, message ?? "");
   const write = (what) => void changed(what, { key, version, result });
-  const save = () => write(() => call("PUT", `${keyPath(key)}`, stored(text.value, { binary, version })));
+  const save = () => write(() => putKey(key, stored(text.value, { binary, version })));
   const remove = async () => {
     const sure = await confirm({
       title: "Delete this key?",
@@ -94,10 +94,7 @@ function show({ key, value, version, stale }, where, message) {
       action: "Delete",
       dangerous: true,
     });
-    if (sure)
-      write(() =>
-        call("DELETE", `${keyPath(key)}?consistency=${writeLevel()}`, { headers: { "if-match": `"${version}"` } }),
-      );
+    if (sure) write(() => deleteKey(key, { version, consistency: writeLevel() }));
   };
   const present = version !== undefined;
   detail.replaceChildren(
@@ -124,8 +121,7 @@ function show({ key, value, version, stale }, where, message) {
 }
 
 function stored(text, { binary, version }) {
-  const headers = version === undefined ? { "if-none-match": "*" } : { "if-match": `"${version}"` };
-  return { headers, body: { value: binary ? { base64: text } : text, consistency: writeLevel() } };
+  return { value: binary ? { base64: text } : text, version, consistency: writeLevel() };
 }
 
 async function changed(write, { key, result }) {
@@ -206,7 +202,7 @@ function edit() {
     event.preventDefault();
     const name = key.value;
     chosen = name;
-    void changed(() => call("PUT", keyPath(name), stored(text.value, { binary: false })), { key: name, result });
+    void changed(() => putKey(name, stored(text.value, { binary: false })), { key: name, result });
   });
   detail.replaceChildren(form);
   key.focus();
