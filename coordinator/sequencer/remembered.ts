@@ -2,51 +2,74 @@
 // again. Bounded in number and age; what fell out is found out by a read instead.
 //
 // Two generations: results go into the present one; when it is full or old it becomes the past one, and the past one is dropped
-// whole. Forgetting costs nothing an operation (a list of ages beside one map took 4 % of the coordinator's time).
+// whole. Forgetting costs nothing an operation (a list of ages beside one map took 4 % of the coordinator's time). What is remembered
+// outlives many garbage collections, so it is kept small: of nearly every write just the number in its version.
 import { OPERATIONS_REMEMBERED_MAX, OPERATIONS_REMEMBERED_MS } from "../../shared/limits.ts";
 import type { WriteOutcome } from "./operation.ts";
 
 const GENERATION_MAX = OPERATIONS_REMEMBERED_MAX / 2;
 
-/** An attempt under way. Few operations are ever asked for twice. */
-class Running {
-  waiting: ((outcome: WriteOutcome) => void)[] | undefined;
-}
+/** An attempt is under way. */
+const RUNNING = Symbol("running");
 
-type Generation = Map<string, WriteOutcome | Running>;
+/** A number stands for a write that got this number in the epoch `#epoch`, and has nothing else to tell. */
+type Known = typeof RUNNING | number | WriteOutcome;
 
 export class Remembered {
-  #present: Generation = new Map();
-  #past: Generation = new Map();
+  #present = new Map<string, Known>();
+  #past = new Map<string, Known>();
   #presentSince = 0;
+  /** Of the versions that are kept as numbers. */
+  #epoch = 0;
+  /** Who else asked for what runs: few operations are ever asked for twice. */
+  readonly #waiting = new Map<string, ((outcome: WriteOutcome) => void)[]>();
 
   /** Whether an operation runs for the first time: then its outcome goes to `end`. If not, `join` tells what became of it. */
   begin(operation: string, now: number): boolean {
     if (this.#present.size >= GENERATION_MAX || now - this.#presentSince > OPERATIONS_REMEMBERED_MS)
       this.#turnOver(now);
     if (this.#known(operation) !== undefined) return false;
-    this.#present.set(operation, new Running());
+    this.#present.set(operation, RUNNING);
     return true;
   }
 
   /** Replies with the outcome of the attempt that runs, or ran: at once, or when it is there. */
   join(operation: string, reply: (outcome: WriteOutcome) => void): void {
     const known = this.#known(operation);
-    if (known instanceof Running) (known.waiting ??= []).push(reply);
+    if (known === RUNNING) this.#waiting.set(operation, [...(this.#waiting.get(operation) ?? []), reply]);
+    else if (typeof known === "number") reply({ type: "written", version: [this.#epoch, known] });
     else if (known) reply(known);
   }
 
   /** The outcome of an attempt. Only successes are kept: a definite failure may be tried again, an unknown outcome found out. */
   end(operation: string, outcome: WriteOutcome): void {
-    const running = this.#present.get(operation);
-    if (!(running instanceof Running)) return;
+    if (this.#present.get(operation) !== RUNNING) return;
     if (outcome.type === "error") this.#present.delete(operation);
-    else this.#present.set(operation, outcome);
-    if (running.waiting) for (const reply of running.waiting) reply(outcome);
+    else this.#present.set(operation, this.#compact(outcome));
+    const waiting = this.#waiting.size > 0 ? this.#waiting.get(operation) : undefined;
+    if (!waiting) return;
+    this.#waiting.delete(operation);
+    for (const reply of waiting) reply(outcome);
   }
 
-  #known(operation: string): WriteOutcome | Running | undefined {
+  #compact(outcome: Extract<WriteOutcome, { type: "written" }>): Known {
+    const [epoch, number] = outcome.version;
+    const plain = epoch === this.#epoch && outcome.found === undefined && outcome.replicas === undefined;
+    return plain ? number : outcome;
+  }
+
+  #known(operation: string): Known | undefined {
     return this.#present.get(operation) ?? this.#past.get(operation);
+  }
+
+  /** The epoch of what comes from now on. What is kept of another one is spelled out. */
+  epochBegins(epoch: number): void {
+    for (const generation of [this.#present, this.#past]) {
+      for (const [operation, known] of generation) {
+        if (typeof known === "number") generation.set(operation, { type: "written", version: [this.#epoch, known] });
+      }
+    }
+    this.#epoch = epoch;
   }
 
   /** What still runs goes on into the new generation. */
@@ -54,7 +77,7 @@ export class Remembered {
     const past = this.#present;
     this.#present = new Map();
     for (const [operation, known] of past) {
-      if (!(known instanceof Running)) continue;
+      if (known !== RUNNING) continue;
       past.delete(operation);
       this.#present.set(operation, known);
     }

@@ -56,6 +56,7 @@ export class Sequencer implements SequencerServices {
   constructor(context: SequencerContext, remembered: Remembered) {
     this.context = context;
     this.#remembered = remembered;
+    remembered.epochBegins(context.epoch);
   }
 
   get inFlight(): number {

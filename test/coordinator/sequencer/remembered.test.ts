@@ -70,3 +70,17 @@ test("C8: what runs is never forgotten, however many others end meanwhile", () =
   remembered.end("slow", { type: "error", error: new Error() as never });
   expect(begin(remembered, "slow", 3 * OPERATIONS_REMEMBERED_MS)).toBe("begun");
 });
+
+test("C8: what an earlier epoch of this process wrote is told with that epoch, and all that was told beside the version", () => {
+  const remembered = new Remembered();
+  remembered.epochBegins(1);
+  carriedOut(remembered, "plain", 5);
+  remembered.begin("delete", 6);
+  remembered.end("delete", { type: "written", version: [1, 6], found: true });
+  remembered.epochBegins(4);
+  remembered.begin("later", 7);
+  remembered.end("later", { type: "written", version: [4, 7] });
+  expect(begin(remembered, "plain", 8)).toEqual(written(5));
+  expect(begin(remembered, "delete", 8)).toEqual({ type: "written", version: [1, 6], found: true });
+  expect(begin(remembered, "later", 8)).toEqual({ type: "written", version: [4, 7] });
+});
