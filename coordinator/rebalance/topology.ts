@@ -87,11 +87,9 @@ export class Topology {
       const operation: TopologyOperation = { id, change, begun: false, slotsTotal: 0 };
       return { ...state, nextOperation: state.nextOperation + 1, operations: queued(state.operations, operation) };
     });
-    if (!proposed)
-      return new KvError(
-        "NOT_LEADER",
-        "this coordinator lost its leadership; the operation may have been accepted: see ops",
-      );
+    // Nobody tells the watchers of a leadership that has ended.
+    if (!proposed || !this.#context.active())
+      return new KvError("LOST", "this coordinator lost its leadership; the operation may have been accepted: see ops");
     this.watch(id, watcher);
     // Said at once, also where others come first: whoever asked learns the id to follow.
     const operation = this.#context.state().operations.find((candidate) => candidate.id === id);
