@@ -205,7 +205,7 @@ class Run {
       const open = leader ? world.ask({ op: "ops" }, 1_000, leader.process.name)["operations"] : "nobody leads";
       const { voters, members } = leader?.core?.state ?? {};
       throw new Error(
-        `after everything was healed, this did not end: ${JSON.stringify(open)}; voters ${JSON.stringify(voters)}, members ${JSON.stringify(members)}`,
+        `after everything was healed, this did not end: ${JSON.stringify(open)}; clients ${this.#clients.done ? "" : "not "}done; voters ${JSON.stringify(voters)}, members ${JSON.stringify(members)}`,
       );
     }
   }
