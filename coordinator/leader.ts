@@ -10,6 +10,7 @@ import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import type { DigestResult } from "../shared/protocol/node-messages.ts";
 import { FailureDetector } from "./cluster/failure-detector.ts";
 import { Peers } from "./cluster/peers.ts";
+import { Rota } from "./cluster/rota.ts";
 import { slotRuntimes, type SlotRuntime } from "./cluster/slot-runtime.ts";
 import { StateLog } from "./election/state-log.ts";
 import type { Agreement, Leading, Won } from "./election/agreement.ts";
@@ -252,6 +253,7 @@ export class Leader {
 
   #sequencerContext(): SequencerContext {
     const { timers } = this.#host;
+    const rota = new Rota(timers);
     return {
       epoch: this.epoch,
       timers,
@@ -266,6 +268,7 @@ export class Leader {
       reachable: (node) => this.peers.get(node)?.up === true,
       hopeful: (node) => this.peers.get(node)?.hopeful(timers.now) === true,
       sluggish: (node) => timers.now - (this.peers.get(node)?.link.heardAt ?? 0) > SLUGGISH_MS,
+      inTurn: (members) => rota.order(members),
       nextVersion: () => this.#nextVersion(),
       missed: (node, slot) => this.behind.missed(node, slot),
       fenced: (epoch) => this.depose(epoch),

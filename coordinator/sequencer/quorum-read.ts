@@ -50,6 +50,8 @@ export class QuorumRead implements Swept {
   readonly #runtime: SlotRuntime;
   /** The membership that the answers belong to. */
   #members: readonly NodeId[] = [];
+  /** The same members, the best to ask first. */
+  #order: readonly NodeId[] = [];
   /** At most one entry a member: few enough to be looked through. */
   #asked: Asked[] = [];
   #answered = 0;
@@ -89,6 +91,7 @@ export class QuorumRead implements Swept {
       return;
     }
     this.#round = new Round(this);
+    this.#order = this.#sequencer.context.inTurn(this.#members);
     this.#askMore(1);
     this.#askMore(this.#needed - 1, true);
   }
@@ -103,7 +106,7 @@ export class QuorumRead implements Swept {
   #askSome(count: number, { brief, sluggish }: { readonly brief: boolean; readonly sluggish: boolean }): number {
     const { context } = this.#sequencer;
     let left = count;
-    for (const node of this.#members) {
+    for (const node of this.#order) {
       if (left === 0) break;
       if (this.#askedOf(node) || !context.reachable(node) || context.sluggish(node) !== sluggish) continue;
       left--;

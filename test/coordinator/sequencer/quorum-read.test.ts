@@ -31,6 +31,7 @@ class ReadBench {
         send: (node: NodeId, op: DataOp, listener: OpListener) => this.#ask(node, op as ReadOp, listener),
         reachable: () => true,
         hopeful: () => true,
+        inTurn: (members: readonly NodeId[]) => members,
         sluggish: (node: NodeId) => this.sluggish.has(node),
       },
       fix: () => this.outcomes.push("fix"),
