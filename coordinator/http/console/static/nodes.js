@@ -27,17 +27,19 @@ export function markRow(id) {
 }
 
 function newRow(id) {
-  const cell = (classes = "") => el(`td${classes}`);
+  // Roles are said, and names repeated, for narrow screens: there the style makes a card of each row, which is no table to a browser.
+  const cell = (classes = "", name, ...children) =>
+    el(`td${classes}`, { role: "cell", "data-name": name }, ...children);
   const parts = {
     state: el("span.badge"),
     bar: el("span.bar-fill"),
     share: el("span.mono"),
     address: el("span.muted.small.mono"),
     dot: el("span.swatch", { "aria-hidden": "true" }),
-    keys: cell(".number"),
-    bytes: cell(".number.wide"),
-    ops: cell(".number"),
-    heard: cell(".number.narrow-gone"),
+    keys: cell(".number", "Keys"),
+    bytes: cell(".number.wide", "Bytes"),
+    ops: cell(".number", "Ops/s"),
+    heard: cell(".number.narrow-gone", "Heard"),
     behind: el("span.small.muted"),
   };
   const remove = el(
@@ -47,15 +49,19 @@ function newRow(id) {
   );
   const element = el(
     "tr",
-    { "data-node": id },
-    el("th", { scope: "row" }, el("span.node-name", {}, parts.dot, el("span", {}, el("b", {}, id), parts.address))),
-    el("td", {}, el("span.state", {}, parts.state, parts.behind)),
-    el("td", {}, el("span.share", {}, el("span.bar", { "aria-hidden": "true" }, parts.bar), parts.share)),
+    { "data-node": id, role: "row" },
+    el(
+      "th",
+      { scope: "row", role: "rowheader" },
+      el("span.node-name", {}, parts.dot, el("span", {}, el("b", {}, id), parts.address)),
+    ),
+    cell("", undefined, el("span.state", {}, parts.state, parts.behind)),
+    cell("", "Share", el("span.share", {}, el("span.bar", { "aria-hidden": "true" }, parts.bar), parts.share)),
     parts.keys,
     parts.bytes,
     parts.ops,
     parts.heard,
-    el("td.number", {}, remove),
+    cell(".number", undefined, remove),
   );
   element.addEventListener("pointerenter", () => choose(id));
   element.addEventListener("pointerleave", () => choose(undefined));
