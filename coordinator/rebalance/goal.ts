@@ -42,7 +42,7 @@ function withAbsent(
 ): readonly NodeId[] {
   const missing = Math.max(0, Math.min(copies, old.length) - placed.length);
   const keeping = old.filter((id) => replaced.has(id)).slice(0, missing);
-  const wanted = [...placed, ...keeping];
+  const wanted = withoutNeedless([...placed, ...keeping], old, { gone, leaving });
   const list = wanted.length === old.length && wanted.every((id) => old.includes(id)) ? old : wanted;
   const there = list.filter((id) => !gone.has(id));
   if (there.length >= majority(list.length))
@@ -52,4 +52,15 @@ function withAbsent(
   if (there.length > 0 && survivors >= sealQuorum(old.length)) return there;
   // Who leaves cannot keep the slot: the others have to come back and take it.
   return list.length > 0 && old.some((id) => leaving.has(id)) ? list : old;
+}
+
+/** Where a slot has copies to spare, those that stay are on members that are there. */
+function withoutNeedless(
+  wanted: readonly NodeId[],
+  old: readonly NodeId[],
+  { gone, leaving }: { readonly gone: ReadonlySet<NodeId>; readonly leaving: ReadonlySet<NodeId> },
+): readonly NodeId[] {
+  if (old.length <= wanted.length) return wanted;
+  const spare = old.filter((id) => !wanted.includes(id) && !gone.has(id) && !leaving.has(id));
+  return wanted.map((id) => (gone.has(id) ? (spare.shift() ?? id) : id));
 }

@@ -2,6 +2,7 @@
 // back with the node, under a new leader too. Whole clusters on a virtual clock.
 import { expect, test } from "vitest";
 import { simulateSlots, SLOTS } from "../../../shared/limits.ts";
+import { goalOf } from "../../../coordinator/rebalance/goal.ts";
 import { World, type WorldOptions } from "../../simulation/world.ts";
 
 simulateSlots(64);
@@ -117,4 +118,14 @@ test("a node that is the last to answer cannot leave before another is back; the
   world.crashNode(at(0));
   expectAll(world, "kept");
   expect(world.coordinator?.state?.members.map(({ id }) => id)).toEqual(["B"]);
+});
+
+test("a slot with copies to spare does without the one that is away, and moves nothing", () => {
+  const world = cluster(7, { nodes: 4, copies: 4 });
+  expect(world.ask({ op: "setreplica", rf: 4 })).toMatchObject({ phase: "done" });
+  expect(copiesOf(world)).toEqual([4]);
+  const state = world.coordinator?.state;
+  if (!state) throw new Error("somebody leads");
+  const members = state.members.map((member) => (member.id === "D" ? { ...member, state: "away" as const } : member));
+  for (const list of goalOf({ ...state, rf: 3, members })) expect([...list].toSorted()).toEqual(["A", "B", "C"]);
 });
