@@ -206,7 +206,7 @@ function refusal(
   options: HttpOptions,
 ): (thrown: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply {
   const refuse = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
-    const error = kvErrorOf(thrown);
+    const error = kvErrorOf(thrown, options);
     if (error.code === "INTERNAL") options.report(`request ${request.id}: ${request.method} ${request.url}`, thrown);
     const leaderHttp = error.code === "NOT_LEADER" ? error.details["leaderHttp"] : undefined;
     const safe = request.method === "GET" || request.method === "HEAD";

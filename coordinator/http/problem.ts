@@ -2,6 +2,7 @@
 // members beside the standard ones: `code` to match by, `retryable`, and `outcome` (C8: unknown is never called failed).
 // `type` leads to the code's entry in the error table at /docs.
 import { ERRORS, KvError, type ErrorCode, type Outcome } from "../../shared/errors.ts";
+import { lineBytesMax } from "../../shared/limits.ts";
 import { CHALLENGE } from "../../shared/io/http-door.ts";
 
 export const PROBLEM_TYPE = "application/problem+json; charset=utf-8";
@@ -24,11 +25,20 @@ export interface Problem {
 const RETRY_AFTER_S = 1;
 /** Details that matter inside only. */
 const INTERNAL_DETAILS = new Set(["address", "fence"]);
-/** fastify's own errors that are more than a malformed request. */
-const BY_FASTIFY_CODE: Readonly<Record<string, ErrorCode>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: "TOO_LARGE",
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: "UNSUPPORTED_MEDIA_TYPE",
+/** fastify's own errors that are more than a malformed request, with better words. */
+const BY_FASTIFY_CODE: Readonly<Record<string, readonly [ErrorCode, (limits: HttpLimits) => string]>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: ["TOO_LARGE", ({ valueBytesMax }) => `the body is too long: ${tooLong(valueBytesMax)}`],
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ["UNSUPPORTED_MEDIA_TYPE", () => "Content-Type: this path takes application/json"],
 };
+
+/** Bounds that messages name. */
+export interface HttpLimits {
+  readonly valueBytesMax: number;
+}
+
+function tooLong(valueBytesMax: number): string {
+  return `a value has at most ${valueBytesMax} bytes (--max-value), a batch ${lineBytesMax(valueBytesMax)} in all`;
+}
 
 /** A problem's parts of the HTTP answer. */
 export interface ProblemAnswer {
@@ -69,12 +79,12 @@ function headersOf(error: KvError, status: number): Record<string, string> {
 }
 
 /** What was thrown, as one of our errors. INTERNAL stands for what nobody foresaw. */
-export function kvErrorOf(thrown: unknown): KvError {
+export function kvErrorOf(thrown: unknown, limits: HttpLimits): KvError {
   if (thrown instanceof KvError) return thrown;
   const { code, statusCode, message } = thrown as { code?: unknown; statusCode?: unknown; message?: unknown };
   const text = typeof message === "string" ? message : "the request could not be understood";
   const known = typeof code === "string" ? BY_FASTIFY_CODE[code] : undefined;
-  if (known) return new KvError(known, text);
+  if (known) return new KvError(known[0], known[1](limits));
   if (typeof statusCode === "number" && statusCode >= 400 && statusCode < 500) return new KvError("BAD_REQUEST", text);
   return new KvError("INTERNAL", "an error that nobody foresaw; the log says more, by the request's id");
 }

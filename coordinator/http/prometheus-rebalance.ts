@@ -31,16 +31,17 @@ export function rebalanceFamilies(operations: readonly OperationStatus[]): Famil
 function freezeFamily(operations: readonly OperationStatus[]): Family {
   const freezeMs = operations.find((operation) => operation.freezeMs !== undefined)?.freezeMs;
   const { p50, p99, max } = freezeMs ?? { p50: 0, p99: 0, max: 0 };
-  const sample = (quantile: string, ms: number): Family["samples"][number] => ({
-    labels: { quantile },
+  // Not "quantile": that label is for summaries, and this one has no count and no sum.
+  const sample = (percentile: string, ms: number): Family["samples"][number] => ({
+    labels: { percentile },
     value: ms / 1_000,
   });
   return gauge(
     "kv_rebalance_freeze_seconds",
     "How long operations on a slot were held while it moved, in the latest operation",
-    sample("0.5", p50),
-    sample("0.99", p99),
-    sample("1", max),
+    sample("50", p50),
+    sample("99", p99),
+    sample("100", max),
   );
 }
 

@@ -85,6 +85,8 @@ function familyComplaints({ name, type, help, samples }: ReadFamily): string[] {
   if (type === "counter" && !name.endsWith("_total")) complaints.push(`${name} is a counter and does not say so`);
   if (type !== "counter" && name.endsWith("_total")) complaints.push(`${name} is no counter and says so`);
   if (samples.some(({ value }) => type === "counter" && !(value >= 0))) complaints.push(`${name} is negative`);
+  if (type !== "summary" && samples.some(({ labels }) => "quantile" in labels))
+    complaints.push(`${name} is no summary and has quantiles`);
   if (type === "histogram") complaints.push(...histogramComplaints(name, samples));
   return complaints;
 }

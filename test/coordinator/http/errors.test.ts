@@ -128,6 +128,7 @@ describe("an error of the request", () => {
     ] as const) {
       const answer = await api.ask(method, target, { body: "{}", headers: text });
       expect(answer.json, target).toMatchObject({ status: 415, code: "UNSUPPORTED_MEDIA_TYPE" });
+      expect(answer.json["detail"], target).toContain("application/json");
     }
     const zipped = await api.put("/keys/a", "x", { ...text, "content-encoding": "gzip" });
     expect(zipped.json).toMatchObject({ status: 415, code: "UNSUPPORTED_MEDIA_TYPE" });

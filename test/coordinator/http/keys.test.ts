@@ -66,6 +66,7 @@ describe("a value", () => {
     ] as const) {
       const refused = await api.put(key, body, { "content-type": type });
       expect(refused.json).toMatchObject({ status: 413, code: "TOO_LARGE", outcome: "failed", retryable: false });
+      expect(refused.json["detail"]).toContain(String(VALUE_BYTES_MAX_DEFAULT));
     }
   });
 
