@@ -2,7 +2,7 @@
 // same run: the stores take turns, round after round, and medians are compared. All processes and the load share the cores.
 //
 //   --quick          within a minute: fewer workloads, shorter rounds
-//   --only <text>    workloads whose name holds this (`HTTP`: those under wrk)
+//   --only <text>    workloads whose name holds this (`HTTP`: those under wrk; `repair`, `addnode`: what upkeep costs)
 //   --alone          without the peers
 //   --rounds <n>     turns of every store (default 3)
 //   --seconds <n>    measured in each turn (default 4)
@@ -16,8 +16,9 @@ import { fallen, type Report, type Row, type Single } from "./figures.ts";
 import { hasWrk, measureHttp } from "./http-rounds.ts";
 import { chartOf, tableOf } from "./report-text.ts";
 import { measureRow, type Contestants } from "./rounds.ts";
-import { addedNode, coldUp, idleMemory } from "./singles.ts";
+import { coldUp, idleMemory } from "./singles.ts";
 import { Systems } from "./systems.ts";
+import { addedNode, repairCost } from "./upkeep.ts";
 import { KEYS, LARGE, MAIN, OURS, VALUE_BYTES, type Workload } from "./workload.ts";
 
 const BASELINE = "test/bench/baseline.json";
@@ -98,7 +99,9 @@ async function run(flags: Flags, systems: Systems): Promise<Report> {
     if (byTool !== undefined) singles.push(byTool);
     if (etcd !== undefined) await systems.stop(etcd);
   }
-  if (whole) singles.push(...(await addedNode(holdfast, load)));
+  const upkeep = { store: holdfast, load, rounds: flags.rounds, note };
+  if (whole || flags.only === "repair") singles.push(...(await repairCost(upkeep)));
+  if (whole || flags.only === "addnode") singles.push(...(await addedNode(upkeep)));
   return { format: 1, machine: machine(), versions, rows, singles };
 }
 
