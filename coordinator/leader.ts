@@ -3,11 +3,10 @@
 import type { ClusterState } from "../shared/cluster-state.ts";
 import { KvError } from "../shared/errors.ts";
 import type { NodeId, OwnerId } from "../shared/ids.ts";
-import { all, run, sleep, wait, type Script } from "../shared/script.ts";
+import { run, sleep, wait, type Script } from "../shared/script.ts";
 import type { Timers } from "../shared/timers.ts";
 import type { Ballot, Stamp, Version } from "../shared/version.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
-import type { DigestResult } from "../shared/protocol/node-messages.ts";
 import { FailureDetector } from "./cluster/failure-detector.ts";
 import { Peers } from "./cluster/peers.ts";
 import { Rota } from "./cluster/rota.ts";
@@ -21,6 +20,7 @@ import { failure } from "./links/link.ts";
 import type { Links } from "./links/links.ts";
 import { ADOPT_TIMEOUT_MS, greetNewcomer, takenByOther } from "./newcomer.ts";
 import type { SlotLoad } from "./rebalance/batch.ts";
+import { slotLoads } from "./rebalance/loads.ts";
 import type { RebalanceContext } from "./rebalance/context.ts";
 import { Topology } from "./rebalance/topology.ts";
 import { Absence } from "./repair/absence.ts";
@@ -30,7 +30,6 @@ import type { Remembered } from "./sequencer/remembered.ts";
 import { Sequencer } from "./sequencer/sequencer.ts";
 import type { SequencerContext } from "./sequencer/context.ts";
 
-const DIGEST_TIMEOUT_MS = 2_000;
 /** Silence after which a replica is asked last. */
 const SLUGGISH_MS = 1_200;
 /** Without a majority of the voters for this long, operations are refused rather than held. */
@@ -107,6 +106,7 @@ export class Leader {
   readonly standbys: Standbys;
   readonly behind: Behind;
   readonly antiEntropy: AntiEntropy;
+  readonly #rebalancing: RebalanceContext;
   readonly #absence: Absence;
   readonly #failureDetector: FailureDetector;
   readonly #host: LeaderHost;
@@ -162,6 +162,7 @@ export class Leader {
     const context = this.#sequencerContext();
     this.sequencer = new Sequencer(context, host.remembered);
     const rebalancing = this.#rebalanceContext(context);
+    this.#rebalancing = rebalancing;
     this.topology = new Topology({
       context: rebalancing,
       loads: () => this.loads(),
@@ -270,7 +271,7 @@ export class Leader {
       sluggish: (node) => timers.now - (this.peers.get(node)?.link.heardAt ?? 0) > SLUGGISH_MS,
       inTurn: (members) => rota.order(members),
       nextVersion: () => this.#nextVersion(),
-      missed: (node, slot) => this.behind.missed(node, slot),
+      missed: (node, slot, version) => this.behind.missed(node, slot, version),
       fenced: (epoch) => this.depose(epoch),
       paused: () => this.#paused(),
     };
@@ -338,28 +339,8 @@ export class Leader {
   }
 
   /** Keys and bytes of each slot, from whichever replica knows. */
-  *loads(): Script<(slot: number) => SlotLoad> {
-    const loads = new Map<number, SlotLoad>();
-    const asked = this.peers.all().map((peer) => {
-      const slots = this.slots.filter(({ members, slot }) => members.includes(peer.id) && peer.confirmed[slot] === 1);
-      const op = {
-        op: "digest",
-        slots: slots.map(({ slot }) => slot),
-        stamps: slots.map(({ stamp }) => stamp),
-      } as const;
-      return { slots, answer: peer.link.ask(op, DIGEST_TIMEOUT_MS) };
-    });
-    const answers = yield* wait(all(asked.map(({ answer }) => answer)));
-    asked.forEach(({ slots }, index) => {
-      const answer = answers[index];
-      if (answer?.status !== "ok") return;
-      const rows = (answer as DigestResult).slots;
-      slots.forEach(({ slot }, row) => {
-        const [, , keys, , bytes] = rows[row] ?? [0, 0, 0, 0, 0];
-        if (keys >= (loads.get(slot)?.keys ?? 0)) loads.set(slot, { keys, bytes });
-      });
-    });
-    return (slot) => loads.get(slot) ?? { keys: 0, bytes: 0 };
+  loads(): Script<(slot: number) => SlotLoad> {
+    return slotLoads(this.#rebalancing);
   }
 
   /** Brings a blank node, or one that was removed, into the cluster. */

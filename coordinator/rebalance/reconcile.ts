@@ -200,7 +200,7 @@ function* retag(attempt: Attempt, change: SlotChange, { key, contents }: KeyWork
     operation: record.operation ?? "",
   });
   // Whether this attempt commits or not: members that did not take it are to be compared with those that did.
-  for (const id of change.kept) context.writing.missed(id, change.slot);
+  for (const id of change.kept) context.writing.missed(id, change.slot, version);
   const kept = change.kept.filter((id) => context.peers.get(id)?.up === true);
   const keptResults = yield* storeAt(attempt, kept, writeOp(attempt, change.slot, key, "write", tagged));
   const addedResults = yield* storeAt(attempt, change.added, writeOp(attempt, change.slot, key, "copy", tagged));

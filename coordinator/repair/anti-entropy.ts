@@ -1,11 +1,23 @@
 // Anti-entropy: keeps replicas equal without being asked. Slots in which a node that is back missed a write come first; then what this
 // leader has not compared yet, everything once; then all slots again and again, some a second. `repair` compares and mends all of them
-// now. Where members turn out to be equal, old tombstones are collected (N9). All of it comes after clients: while they are served, work takes at most a fifth of the time.
+// now. Where members turn out to be equal, old tombstones are collected (N9). All of it comes after clients: while
+// they are served it goes in small steps with rests between them (pacing.ts).
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import { SLOTS } from "../../shared/limits.ts";
-import { sleep, wait, type Script } from "../../shared/script.ts";
-import { comparable, compareSlots, restore, settled, type Compared, type RepairContext } from "./compare.ts";
+import { all, run, sleep, wait, type Script } from "../../shared/script.ts";
+import { compare, ZERO } from "../../shared/version.ts";
+import { Pacer, WORTH } from "../rebalance/pacing.ts";
+import {
+  comparable,
+  compareSlots,
+  mended,
+  restore,
+  settled,
+  type Comparison,
+  type Compared,
+  type RepairContext,
+} from "./compare.ts";
 import { Collector } from "./collect.ts";
 import { mend } from "./mend.ts";
 
@@ -15,16 +27,18 @@ const LOOK_MS = 100;
 const AGAIN_MS = 400;
 /** Slots compared at a time. */
 const SLOTS_AT_ONCE = 1_024;
+/** While clients are served: the longer a comparison takes, the more slots differ by what is being written. */
+const SLOTS_AT_ONCE_SERVING = 128;
 /** Keys listed at a time, over all slots of a group; a fuller slot is a group of its own. */
-const KEYS_LISTED_MAX = 20_000;
+const KEYS_LISTED_MAX = 4_000;
+/** Groups of slots mended side by side where nobody is served. */
+const GROUPS_AT_ONCE = 4;
 /** Slots compared at a time when nothing is known to differ, and how often that is. */
 const IDLE_SLOTS = 32;
 const IDLE_EVERY_MS = 500;
 /** Slots compared that often while clients keep the sequencer busy. */
 const IDLE_SLOTS_BUSY = 4;
 const BUSY_IN_FLIGHT = 64;
-/** Work : pause is 1 : 4 while clients are served. */
-const PAUSE_SHARE = 4;
 
 /** What a repair has done so far. */
 export interface Repaired {
@@ -46,6 +60,7 @@ export const NOTHING_REPAIRED: Repaired = {
 
 export class AntiEntropy {
   readonly #context: RepairContext;
+  readonly #pacer: Pacer;
   /** Everything mended in this leadership. */
   #totals = NOTHING_REPAIRED;
   readonly collector: Collector;
@@ -56,6 +71,7 @@ export class AntiEntropy {
   /** @param collectAfterMs Age from which on tombstones go (N9). */
   constructor(context: RepairContext, collectAfterMs: number) {
     this.#context = context;
+    this.#pacer = new Pacer(context.timers, context.sequencer);
     this.collector = new Collector(context, collectAfterMs);
   }
 
@@ -83,8 +99,10 @@ export class AntiEntropy {
     const wanted = slots.filter(({ members }) => node === undefined || members.includes(node)).map(({ slot }) => slot);
     let sum: Repaired = { ...NOTHING_REPAIRED, slotsTotal: wanted.length };
     progress(sum);
-    for (let start = 0; start < wanted.length && active(); start += SLOTS_AT_ONCE) {
-      sum = add(sum, yield* this.#work(wanted.slice(start, start + SLOTS_AT_ONCE)));
+    for (let start = 0; start < wanted.length && active();) {
+      const group = wanted.slice(start, start + this.#slotsAtOnce);
+      sum = add(sum, yield* this.#work(group));
+      start += group.length;
       progress(sum);
     }
     this.#repairing = false;
@@ -99,11 +117,15 @@ export class AntiEntropy {
     for (const { id, up } of peers.all()) {
       if (!up) continue;
       const own = (slot: number): boolean => ready(slot) && peers.get(id)?.confirmed[slot] === 1;
-      for (const slot of behind.slotsOf(id, SLOTS_AT_ONCE - found.size, own)) found.add(slot);
+      for (const slot of behind.slotsOf(id, this.#slotsAtOnce - found.size, own)) found.add(slot);
     }
     if (found.size > 0 || timers.now < this.#idleAt) return [...found];
     this.#idleAt = timers.now + IDLE_EVERY_MS;
     return this.#idleSlots().filter(ready);
+  }
+
+  get #slotsAtOnce(): number {
+    return this.#pacer.serving ? SLOTS_AT_ONCE_SERVING : SLOTS_AT_ONCE;
   }
 
   #idleSlots(): number[] {
@@ -117,43 +139,78 @@ export class AntiEntropy {
   /** Compares slots, and mends those that differ. */
   *#work(slots: readonly number[]): Script<Repaired> {
     const context = this.#context;
-    const startedAt = context.timers.now;
-    const { same, different, skipped } = yield* compareSlots(context, slots);
-    for (const compared of same) settled(context, compared);
-    const equal = [...same];
-    yield* this.#pause(startedAt);
-    let keysMended = 0;
-    let slotsLeft = skipped.length;
-    for (const group of groups(different)) {
-      if (!context.active()) break;
-      const mended = yield* mend(context, group, (since) => this.#pause(since));
-      equal.push(...mended.equal);
-      keysMended += mended.keys;
-      slotsLeft += mended.left.size;
-      for (const compared of group) (mended.left.has(compared) ? restore : settled)(context, compared);
-    }
-    yield* this.collector.collect(equal);
+    const { same, different, skipped } = yield* this.#compare(slots);
+    const work: Work = { groups: groups(different), equal: [...same], keysMended: 0, slotsLeft: skipped.length };
+    const helpers = Array.from({ length: GROUPS_AT_ONCE - 1 }, () => run(this.#mendGroups(work, "helping")));
+    yield* this.#mendGroups(work, "alone");
+    yield* wait(all(helpers));
+    yield* this.collector.collect(work.equal);
+    const { keysMended, slotsLeft } = work;
     const slotsCompared = same.length + different.length;
     const done = { slotsTotal: 0, slotsCompared, slotsDifferent: different.length, keysMended, slotsLeft };
     this.#totals = add(this.#totals, done);
+    for (const group of work.groups) for (const compared of group) restore(context, compared);
     return done;
   }
 
-  /** Clients come first: while some are served, rest four times as long as was worked. */
-  *#pause(startedAt: number): Script<void> {
-    const { timers, sequencer } = this.#context;
-    if (sequencer.inFlight === 0) return;
-    yield* wait(sleep(timers, Math.min(AGAIN_MS, (timers.now - startedAt) * PAUSE_SHARE)));
+  /**
+   * Compares slots. Those that differ although nothing is known to be missing are looked at once more: most of them differed by a write
+   * on its way.
+   */
+  *#compare(slots: readonly number[]): Script<Comparison> {
+    const first = yield* this.#compareOnce(slots);
+    const surprising = first.different.filter(({ since }) => since === undefined);
+    if (surprising.length === 0 || !this.#pacer.serving) return first;
+    for (const compared of surprising) restore(this.#context, compared);
+    const again = yield* this.#compareOnce(surprising.map(({ runtime }) => runtime.slot));
+    return {
+      same: [...first.same, ...again.same],
+      different: [...first.different.filter(({ since }) => since !== undefined), ...again.different],
+      skipped: [...first.skipped, ...again.skipped],
+    };
   }
+
+  *#compareOnce(slots: readonly number[]): Script<Comparison> {
+    const began = this.#pacer.begin();
+    const found = yield* compareSlots(this.#context, slots);
+    for (const compared of found.same) settled(this.#context, compared);
+    yield* this.#pacer.rest(began, slots.length * WORTH.compared);
+    return found;
+  }
+
+  /** Mends groups of slots until none is left; helpers only where nobody is served. */
+  *#mendGroups(work: Work, as: "alone" | "helping"): Script<void> {
+    const context = this.#context;
+    while (context.active() && (as === "alone" || !this.#pacer.serving)) {
+      const group = work.groups.shift();
+      if (!group) return;
+      const found = yield* mend(context, group, this.#pacer);
+      work.equal.push(...found.equal.filter(({ since }) => since === undefined));
+      work.keysMended += found.keys;
+      work.slotsLeft += found.left.size;
+      for (const compared of group) (found.left.has(compared) ? restore : mended)(context, compared);
+    }
+  }
+}
+
+/** Groups of slots that are still to be mended, and what came of the others. */
+interface Work {
+  readonly groups: Compared[][];
+  readonly equal: Compared[];
+  keysMended: number;
+  slotsLeft: number;
 }
 
 /** Slots to list together: bounded by keys. */
 function groups(slots: readonly Compared[]): Compared[][] {
   const found: Compared[][] = [];
   let keys = Infinity;
-  for (const compared of slots) {
+  // What is known to be missing since some version is listed from there on, by itself, and first.
+  const known = slots.filter(({ since }) => since !== undefined);
+  const others = slots.filter(({ since }) => since === undefined);
+  for (const compared of [...known, ...others]) {
     const own = Math.max(0, ...[...compared.held.values()].map((held) => held.keys + held.tombstones));
-    if (keys + own > KEYS_LISTED_MAX) {
+    if (keys + own > KEYS_LISTED_MAX || !sameSince(compared, found.at(-1)?.[0])) {
       found.push([]);
       keys = 0;
     }
@@ -161,6 +218,10 @@ function groups(slots: readonly Compared[]): Compared[][] {
     keys += own;
   }
   return found;
+}
+
+function sameSince(a: Compared, b: Compared | undefined): boolean {
+  return b !== undefined && compare(a.since ?? ZERO, b.since ?? ZERO) === 0;
 }
 
 function add(a: Repaired, b: Repaired): Repaired {

@@ -1,9 +1,12 @@
 // Behind: which slots each node may lack something in, as far as this leader can know. A write that a node did not acknowledge sets the
 // node's flag for the slot (a flag, no value, no key); what happened before this leadership is unchecked. A comparison that finds
 // nothing, or mends what it finds, takes the flag away. Wrong only in being careful: a flag set for nothing costs one comparison.
+// The first version that a node missed is remembered, too, one for all its slots: whoever mends looks at what is newer first, and then
+// compares the slot once more. So it says where to begin, and never that nothing else is missing.
 import type { NodeId } from "../../shared/ids.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import type { ClusterState } from "../../shared/cluster-state.ts";
+import { compare, type Version } from "../../shared/version.ts";
 
 const CLEAR = 0;
 /** Not compared since this leadership began. */
@@ -31,6 +34,8 @@ interface NodeFlags {
   /** Flags taken and not settled yet. */
   readonly taken: [clear: number, unchecked: number, missed: number];
   since: number | undefined;
+  /** Lowest version missed since the node was in step. */
+  missedFrom: Version | undefined;
 }
 
 export class Behind {
@@ -49,8 +54,20 @@ export class Behind {
   }
 
   /** On the path of every write that a node did not acknowledge: a look-up and a store. */
-  missed(node: NodeId, slot: number): void {
-    this.#raise(node, slot, MISSED);
+  missed(node: NodeId, slot: number, version: Version): void {
+    const known = this.#raise(node, slot, MISSED);
+    if (!known.missedFrom || compare(version, known.missedFrom) < 0) known.missedFrom = version;
+  }
+
+  /** Where to begin in a slot whose flag of this node was taken; undefined: at the beginning. */
+  missedFrom(node: NodeId, flag: Flag): Version | undefined {
+    return flag === MISSED ? this.#nodes.get(node)?.missedFrom : undefined;
+  }
+
+  /** What was known to be missing in a slot has been mended: it is compared once more. */
+  recheck(node: NodeId, slot: number, flag: Flag): void {
+    if (flag !== CLEAR) this.#raise(node, slot, UNCHECKED);
+    this.settled(node, flag);
   }
 
   /** Puts back a flag that was taken; one that was not set is to be looked at again. */
@@ -111,13 +128,11 @@ export class Behind {
     });
   }
 
-  #raise(node: NodeId, slot: number, flag: Flag): void {
+  #raise(node: NodeId, slot: number, flag: Flag): NodeFlags {
     let known = this.#nodes.get(node);
-    if (!known) {
-      known = { flags: new Uint8Array(SLOTS), counts: [SLOTS, 0, 0], taken: [0, 0, 0], since: undefined };
-      this.#nodes.set(node, known);
-    }
+    if (!known) this.#nodes.set(node, (known = noFlags()));
     if ((known.flags[slot] ?? MISSED) < flag) this.#set(known, slot, flag);
+    return known;
   }
 
   #set(known: NodeFlags, slot: number, flag: Flag): void {
@@ -130,7 +145,16 @@ export class Behind {
   #time(known: NodeFlags): void {
     const { counts, taken, flags } = known;
     const inStep = counts[CLEAR] === flags.length && taken[UNCHECKED] + taken[MISSED] === 0;
-    if (inStep) known.since = undefined;
-    else known.since ??= this.#now();
+    if (!inStep) {
+      known.since ??= this.#now();
+      return;
+    }
+    known.since = undefined;
+    known.missedFrom = undefined;
   }
+}
+
+function noFlags(): NodeFlags {
+  const flags = new Uint8Array(SLOTS);
+  return { flags, counts: [SLOTS, 0, 0], taken: [0, 0, 0], since: undefined, missedFrom: undefined };
 }

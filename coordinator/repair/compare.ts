@@ -5,7 +5,7 @@ import type { NodeId } from "../../shared/ids.ts";
 import type { DigestResult } from "../../shared/protocol/node-messages.ts";
 import { digestEqual, type Digest } from "../../shared/digest.ts";
 import { all, wait, type Script } from "../../shared/script.ts";
-import { equal, ZERO, type Stamp } from "../../shared/version.ts";
+import { compare, equal, ZERO, type Stamp, type Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { RebalanceContext } from "../rebalance/context.ts";
 import type { Behind, Flag } from "./behind.ts";
@@ -33,6 +33,8 @@ export interface Compared {
   readonly held: ReadonlyMap<NodeId, Held>;
   /** Flags that the comparison took away. */
   readonly taken: ReadonlyMap<NodeId, Flag>;
+  /** What is known to be missing is at least this new; undefined where nothing is known of it. */
+  readonly since: Version | undefined;
 }
 
 export interface Comparison {
@@ -131,7 +133,8 @@ function sortOut(
       skipped.push(slot);
       continue;
     }
-    const compared: Compared = { runtime, stamp: question.stamp, held: answers, taken: question.taken };
+    const { stamp, taken } = question;
+    const compared: Compared = { runtime, stamp, held: answers, taken, since: missedSince(context, taken) };
     if (answers.size < question.taken.size || !unchanged(compared)) {
       restore(context, compared);
       skipped.push(slot);
@@ -140,9 +143,23 @@ function sortOut(
   return { same, different, skipped };
 }
 
+/** The lowest version that a member is known to have missed. */
+function missedSince({ behind }: RepairContext, taken: ReadonlyMap<NodeId, Flag>): Version | undefined {
+  const versions = [...taken].map(([id, flag]) => behind.missedFrom(id, flag)).filter((found) => found !== undefined);
+  return versions.reduce<Version | undefined>((low, next) => (low && compare(low, next) < 0 ? low : next), undefined);
+}
+
 /** The slot was not compared, or not mended: its members are not known to be in step. */
 export function restore({ behind }: RepairContext, { runtime, taken }: Compared): void {
   for (const [id, flag] of taken) behind.restore(id, runtime.slot, flag);
+}
+
+/** What differed was mended. Where only what is newer than a known version was looked at, the slot is compared once more. */
+export function mended({ behind }: RepairContext, { runtime, taken, since }: Compared): void {
+  for (const [id, flag] of taken) {
+    if (since) behind.recheck(id, runtime.slot, flag);
+    else behind.settled(id, flag);
+  }
 }
 
 /** The slot was compared, and is in order. */

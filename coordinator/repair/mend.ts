@@ -7,17 +7,27 @@ import type { Cursor, DataOp, ListResult, OpResult, ReadResult } from "../../sha
 import { all, Future, run, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, highest, isZero, ZERO, type Version } from "../../shared/version.ts";
 import { failure } from "../links/link.ts";
+import { PAGE_KEYS_SERVING, WORTH, type Pacer } from "../rebalance/pacing.ts";
 import type { ReadOutcome } from "../sequencer/operation.ts";
 import { unchanged, type Compared, type RepairContext } from "./compare.ts";
 
 const LIST_TIMEOUT_MS = 5_000;
 const KEY_TIMEOUT_MS = 2_000;
+/** Reading and writing: two answers after each other. */
+const GROUP_TIMEOUT_MS = 2 * KEY_TIMEOUT_MS;
 /** Keys mended side by side. */
-const KEYS_AT_ONCE = 256;
+const KEYS_AT_ONCE = 1_024;
+/** While clients are served. */
+const KEYS_AT_ONCE_SERVING = 256;
 /** Bytes of values on their way at a time, as far as the slots' averages tell. */
 const BYTES_AT_ONCE = 8 * 1024 * 1024;
 /** Repairs are nobody's connection. */
 const NO_CLIENT = -1;
+
+/** Keys mended side by side wait for answers until it is late. */
+interface MendContext extends RepairContext {
+  readonly late: Future<void>;
+}
 
 /** A key that the members of its slot hold at different versions. */
 export interface Difference {
@@ -35,40 +45,47 @@ export interface Mended {
   readonly left: ReadonlySet<Compared>;
 }
 
-/** Lists the slots at every member and mends what differs. `pause` is waited for between two groups of keys. */
-export function* mend(
-  context: RepairContext,
-  slots: readonly Compared[],
-  pause: (startedAt: number) => Script<void>,
-): Script<Mended> {
+/** Lists the slots at every member, from the version on from which something is known to be missing, and mends what differs. */
+export function* mend(context: RepairContext, slots: readonly Compared[], pacer: Pacer): Script<Mended> {
   const left = new Set<Compared>();
   let keys = 0;
-  const differences = yield* differencesOf(context, slots, left);
+  const differences = yield* differencesOf(context, slots, { left, pacer });
   const differing = new Set(differences.map(({ compared }) => compared));
   const equalSlots = slots.filter((compared) => !differing.has(compared) && !left.has(compared));
-  const atOnce = keysAtOnce(slots);
-  for (let start = 0; start < differences.length && context.active(); start += atOnce) {
-    const startedAt = context.timers.now;
-    const group = differences.slice(start, start + atOnce);
+  for (let start = 0; start < differences.length && context.active();) {
+    const began = pacer.begin();
+    const group = differences.slice(start, start + keysAtOnce(pacer, slots));
+    start += group.length;
     const done = yield* mendKeys(context, group);
     group.forEach(({ compared }, index) => {
       if (done[index] === true) keys++;
       else left.add(compared);
     });
-    yield* pause(startedAt);
+    yield* pacer.rest(began, group.length * WORTH.mended);
   }
   return { keys, equal: equalSlots, left };
 }
 
-function keysAtOnce(slots: readonly Compared[]): number {
+function keysAtOnce({ serving }: Pacer, slots: readonly Compared[]): number {
   const averages = slots.flatMap(({ held }) => [...held.values()].map(({ keys, bytes }) => bytes / Math.max(1, keys)));
   const heaviest = Math.max(1, ...averages);
-  return Math.max(1, Math.min(KEYS_AT_ONCE, Math.floor(BYTES_AT_ONCE / heaviest)));
+  const most = serving ? KEYS_AT_ONCE_SERVING : KEYS_AT_ONCE;
+  return Math.max(1, Math.min(most, Math.floor(BYTES_AT_ONCE / heaviest)));
 }
 
 // What differs.
 
-function* differencesOf(context: RepairContext, slots: readonly Compared[], left: Set<Compared>): Script<Difference[]> {
+interface Listing {
+  /** Takes the slots that could not be listed. */
+  readonly left: Set<Compared>;
+  readonly pacer: Pacer;
+}
+
+function* differencesOf(
+  context: RepairContext,
+  slots: readonly Compared[],
+  { left, pacer }: Listing,
+): Script<Difference[]> {
   const ids = [...new Set(slots.flatMap(({ held }) => [...held.keys()]))];
   const found = new Map<string, { readonly compared: Compared; readonly versions: Map<NodeId, Version> }>();
   const listings = ids.map((id) => {
@@ -81,7 +98,7 @@ function* differencesOf(context: RepairContext, slots: readonly Compared[], left
       if (known) known.versions.set(id, version);
       else found.set(key, { compared, versions: new Map([[id, version]]) });
     };
-    return run(listAt(context, id, own, note));
+    return run(listAt(context, { id, slots: own, note, pacer }));
   });
   const complete = yield* wait(all(listings));
   ids.forEach((id, index) => {
@@ -101,19 +118,32 @@ function differs({ compared, versions }: Difference): boolean {
 /** Everything that one member holds in these slots, page by page; false when it could not be listed to the end. */
 function* listAt(
   context: RepairContext,
-  id: NodeId,
-  slots: readonly Compared[],
-  note: (slot: number, key: string, version: Version) => void,
+  {
+    id,
+    slots,
+    note,
+    pacer,
+  }: {
+    readonly id: NodeId;
+    readonly slots: readonly Compared[];
+    readonly note: (slot: number, key: string, version: Version) => void;
+    readonly pacer: Pacer;
+  },
 ): Script<boolean> {
+  const since = slots[0]?.since;
   let after: Cursor | undefined;
+  let left = slots;
   do {
+    const began = pacer.begin();
+    const limit = pacer.serving ? PAGE_KEYS_SERVING : PAGE_KEYS_MAX;
     const peer = context.peers.get(id);
     if (!peer?.up || !context.active()) return false;
     const op = {
       op: "list",
-      slots: slots.map(({ runtime }) => runtime.slot),
-      stamps: slots.map(({ stamp }) => stamp),
-      limit: PAGE_KEYS_MAX,
+      slots: left.map(({ runtime }) => runtime.slot),
+      stamps: left.map(({ stamp }) => stamp),
+      limit,
+      ...(since && { since }),
       ...(after && { after }),
     } as const;
     const result: OpResult = yield* wait(peer.link.ask(op, LIST_TIMEOUT_MS));
@@ -121,6 +151,9 @@ function* listAt(
     const page = result as ListResult;
     for (const [slot, key, version] of page.entries) note(slot, key, version);
     after = page.next;
+    // Slots that the page has done with need not be named again.
+    left = left.slice(left.findIndex(({ runtime }) => runtime.slot === after?.slot));
+    yield* pacer.rest(began, (after ? limit : page.entries.length) * WORTH.listed);
   } while (after);
   return true;
 }
@@ -129,11 +162,16 @@ function* listAt(
 
 /** Mends keys side by side; true for each that is in order now. */
 function* mendKeys(context: RepairContext, group: readonly Difference[]): Script<boolean[]> {
-  const futures = group.map((difference) => run(mendKey(context, difference)));
-  return yield* wait(all(futures));
+  // One timer for all of them: thousands a second would cost more than what they guard.
+  const late = new Future<void>();
+  const timer = context.timers.after(GROUP_TIMEOUT_MS, () => late.resolve());
+  const futures = group.map((difference) => run(mendKey({ ...context, late }, difference)));
+  const mended = yield* wait(all(futures));
+  timer.cancel();
+  return mended;
 }
 
-function* mendKey(context: RepairContext, difference: Difference): Script<boolean> {
+function* mendKey(context: MendContext, difference: Difference): Script<boolean> {
   const { compared, versions } = difference;
   if (!unchanged(compared)) return false;
   const top = [...versions.values()].reduce(highest, ZERO);
@@ -145,7 +183,7 @@ function* mendKey(context: RepairContext, difference: Difference): Script<boolea
 
 /** Copies a version that a write quorum holds to those that lack it, as it is. */
 function* copied(
-  context: RepairContext,
+  context: MendContext,
   { compared, key, versions }: Difference,
   { top, holders }: { readonly top: Version; readonly holders: readonly NodeId[] },
 ): Script<boolean> {
@@ -194,12 +232,11 @@ function* fixed(context: RepairContext, { compared, key }: Difference): Script<b
 }
 
 /** One operation at one member, in a line together with others of this turn. */
-function tell(context: RepairContext, id: NodeId, op: DataOp): Future<OpResult> {
+function tell(context: MendContext, id: NodeId, op: DataOp): Future<OpResult> {
   const future = new Future<OpResult>();
-  const timer = context.timers.after(KEY_TIMEOUT_MS, () => future.resolve(failure("LOST", "no answer")));
+  context.late.whenDone(() => future.resolve(failure("LOST", "no answer")));
   context.writing.send(id, op, {
     settled: (_node, result) => {
-      timer.cancel();
       if (result.status === "error" && result.code === "FENCED") context.writing.fenced(Number(result["fence"]));
       future.resolve(result);
     },

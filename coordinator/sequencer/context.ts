@@ -27,7 +27,7 @@ export interface SequencerContext {
   /** C2: the next version of this epoch. */
   nextVersion(): Version;
   /** A member did not acknowledge a write: its replica of the slot is to be compared. */
-  missed(node: NodeId, slot: number): void;
+  missed(node: NodeId, slot: number, version: Version): void;
   /** C4, C10: a node has seen a higher epoch. */
   fenced(epoch: number): void;
 }

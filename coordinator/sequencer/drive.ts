@@ -151,7 +151,7 @@ export class Drive implements OpListener {
   #refused(replica: Replica, code: string, details: Readonly<Record<string, unknown>>): void {
     replica.code = code;
     this.#quietUntil = 0;
-    this.#context.missed(replica.node, this.issued.slot);
+    this.#context.missed(replica.node, this.issued.slot, this.issued.version);
     if (code === "LOST") {
       replica.state = "lost";
       replica.maybe = true;

@@ -40,6 +40,8 @@ export class Sequencer implements SequencerServices {
   readonly inDoubt = new InDoubt();
   fixes = 0;
   shed = 0;
+  /** Writes of clients that have had their outcome. */
+  writesEnded = 0;
   readonly #remembered: Remembered;
   /** In the order in which they came; every blind write and read that is not answered is among them. */
   readonly #swept: Swept[] = [];
@@ -151,6 +153,7 @@ export class Sequencer implements SequencerServices {
   }
 
   #finishWrite({ operation: id }: WriteOperation, reply: (outcome: WriteOutcome) => void, outcome: WriteOutcome): void {
+    this.writesEnded++;
     this.#finish(reply, outcome);
     if (id !== "") this.#remembered.end(id, outcome);
   }

@@ -86,6 +86,8 @@ export interface ListOp {
   readonly limit: number;
   /** Whole records rather than keys and versions. */
   readonly values?: boolean;
+  /** Leaves out what is older; it counts towards `limit` all the same, since it was looked at. */
+  readonly since?: Version;
 }
 
 /** M1, M3: fetch a page of slots from a member and store it as copies at `stamp`. */

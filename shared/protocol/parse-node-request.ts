@@ -184,7 +184,12 @@ function parseDataOp(item: unknown): DataOp {
     case "digest":
       return { op, ...stampedSlots(fields, "stamps") };
     case "list":
-      return { op, ...stampedSlots(fields, "stamps"), ...page(fields) } satisfies ListOp;
+      return {
+        op,
+        ...stampedSlots(fields, "stamps"),
+        ...page(fields),
+        ...(fields["since"] !== undefined && { since: field.pair(fields["since"], "since") }),
+      } satisfies ListOp;
     case "pull":
       return parsePull(fields);
     case "roles":

@@ -1,6 +1,6 @@
 // Transfer: what replicas tell each other and the leader about whole slots. `digest` and `list` show a slot page by page; `pull`
 // fetches a page from a member and stores it as copies (M1, M3), so that data flows from node to node and never through the
-// coordinator. A page has a bound in entries and in bytes.
+// coordinator. A page has a bound in entries looked at and in bytes, so that no page holds up the event loop.
 import { PAGE_BYTES } from "../../shared/limits.ts";
 import type {
   BatchRequest,
@@ -14,7 +14,7 @@ import type {
   Refusal,
   WriteOp,
 } from "../../shared/protocol/node-messages.ts";
-import { equal } from "../../shared/version.ts";
+import { compare, equal } from "../../shared/version.ts";
 import type { Engine, ListedEntry } from "../engine/engine.ts";
 import type { Control } from "./control.ts";
 import { notOwner, recordBytes } from "./register.ts";
@@ -82,6 +82,9 @@ class Page {
   readonly #op: ListOp;
   readonly #entries: ListedRow[] = [];
   #bytes = 0;
+  #looked = 0;
+  /** The entry looked at last. */
+  #last: Cursor | undefined;
   #next: Cursor | undefined;
 
   constructor(op: ListOp) {
@@ -90,14 +93,17 @@ class Page {
 
   /** False when the entry does not fit; the page then ends behind the entry before it. */
   add(slot: number, { key, record }: ListedEntry): boolean {
-    const bytes = this.#op.values === true ? recordBytes(key, record) : key.length + 32;
-    const full =
-      this.#entries.length >= this.#op.limit || (this.#entries.length > 0 && this.#bytes + bytes > PAGE_BYTES);
+    const { since, limit } = this.#op;
+    const wanted = since === undefined || compare(record.version, since) >= 0;
+    const bytes = !wanted ? 0 : this.#op.values === true ? recordBytes(key, record) : key.length + 32;
+    const full = this.#looked >= limit || (this.#entries.length > 0 && this.#bytes + bytes > PAGE_BYTES);
     if (full) {
-      const last = this.#entries.at(-1);
-      if (last) this.#next = { slot: last[0], key: last[1] };
+      this.#next = this.#last;
       return false;
     }
+    this.#looked++;
+    this.#last = { slot, key };
+    if (!wanted) return true;
     const tombstone = record.value === null ? 1 : 0;
     this.#bytes += bytes;
     this.#entries.push(

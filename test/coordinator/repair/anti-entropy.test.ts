@@ -106,6 +106,27 @@ test("what nobody noticed is found by digests: under a new leader everything is 
   world.runUntil(() => keys.every((key) => equalEverywhere(world, key)), 30_000);
 });
 
+test("in a slot of which less is known to be missing, what was missed before is found all the same", () => {
+  const world = cluster(7);
+  world.network.block(LEADER, C);
+  put(world, 40, "unseen");
+  world.crashNode(C);
+  world.crashCoordinator();
+  world.network.heal();
+  world.startCoordinator();
+  world.runUntil(() => world.coordinator?.role === "leader");
+  // Other keys of the same slots: the new leader knows of these alone that they are missing.
+  for (let index = 0; index < 40; index++)
+    expect(world.ask({ op: "put", key: `later ${index}`, value: "x" })).toMatchObject({ status: "ok" });
+  expect(lagOf(world, "C").missed).toBeGreaterThan(0);
+  world.startNode(C);
+  world.runUntil(() => lagOf(world, "C").behindMs === null, 30_000);
+  for (let index = 0; index < 40; index++) {
+    expect(stored(world, C, `later ${index}`)).toMatchObject({ value: "x" });
+    expect(stored(world, C, `key ${index}`)).toMatchObject({ value: `unseen ${index}` });
+  }
+});
+
 test("a slot that changes hands is left alone, and mended afterwards (M2)", () => {
   const world = cluster(5);
   world.addNode("127.0.0.1:5004");

@@ -66,6 +66,17 @@ test("pages of any size make the same list, and say where the next one begins", 
   }
 });
 
+test("what is older than asked for is left out, and counts as looked at: a page never goes through more than its limit", () => {
+  const node = filled();
+  const [newer] = MANY.slice(100);
+  node.ask([{ op: "write", slot: FULL, stamp: FIRST, key: newer, version: [1, 9], value: "v" }]);
+  for (const limit of [10, 1_000]) {
+    const { keys, pages } = listAll(node, { limit, since: [1, 2] });
+    expect(keys).toEqual([newer]);
+    expect(pages).toBe(Math.ceil((MANY.length + FEW.length) / limit));
+  }
+});
+
 test("a prefix lists what begins with it, the key that equals it included, in pages too", () => {
   const expected = [...MANY, ...FEW].filter((key) => key.startsWith("b:"));
   for (const limit of [1, 7, 1_000]) expect(listAll(filled(), { limit, prefix: "b:" }).keys).toEqual(expected);
