@@ -261,7 +261,7 @@ export class StorageNode {
   #batch(peer: PeerNumber, line: BatchRequest): void {
     this.#checkIdentity(line);
     const { without } = this.#control;
-    if (!(without.has("N2") && line.ops.every(({ op }) => op === "read"))) {
+    if (!without.has("N2")) {
       const fenceUntil = this.#operations.raiseFence(line.epoch);
       if (fenceUntil > this.#control.durable && !without.has("N3")) return this.#park(peer, line);
       const { fence } = this.#control.state;

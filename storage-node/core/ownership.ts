@@ -46,7 +46,7 @@ export function changeSlots(control: Control, op: SlotsOp): Settled<SlotsResult>
         control,
         op.slots,
         (slot) => becomeNone(control, slot, op.stamp),
-        (slots) => [{ type: "role", slots, role: "none", stamp: op.stamp, wipe: true }],
+        (slots) => [{ type: "role", slots, role: "none", stamp: op.stamp, wipe: !control.without.has("N7") }],
       );
     case "copied":
       return settle(

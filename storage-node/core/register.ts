@@ -60,7 +60,7 @@ export class Registers {
     const pending = this.#pending.find(op.key); // a key has one slot
     const current = pending?.record.version ?? this.#engine.version(op.slot, op.key) ?? ZERO;
     const order = compare(op.version, current);
-    if (order > 0) return this.#store(op, horizon);
+    if (order > 0 || (order < 0 && this.#control.without.has("N4"))) return this.#store(op, horizon);
     if (pending) horizon.extend(pending.position);
     return order === 0 ? OK : superseded(current);
   }
@@ -82,7 +82,7 @@ export class Registers {
     const pending: PendingWrite = { type: "write", slot, key, record, position: 0 };
     pending.position = this.#control.write(pending);
     this.#pending.add(pending);
-    if (!this.#control.without.has("N4")) horizon.extend(pending.position);
+    if (!this.#control.without.has("N4-durable")) horizon.extend(pending.position);
     return OK;
   }
 

@@ -59,7 +59,7 @@ export class SlotOperations {
       raised ??= new Map();
       raised.set(slot, highest(stamp, raised.get(slot) ?? ZERO));
     };
-    const onlySeals = this.#control.without.has("N6");
+    const onlySeals = this.#control.without.has("N6-raise");
     for (const op of ops) if (!onlySeals || op.op === "seal") forEachStamp(op, note);
     if (raised) this.#control.append(stampRecords(raised));
   }
@@ -91,7 +91,7 @@ export class SlotOperations {
       case "list":
         return this.#staleAny(op.slots, op.stamps) ?? list(this.#engine, this.#control, op);
       case "roles":
-        horizon.extend(this.#control.appended);
+        if (!this.#control.without.has("N3")) horizon.extend(this.#control.appended);
         return roles(this.#control);
       case "pull":
         return refuse("BAD_REQUEST", "pull: must be the only operation of its line");
@@ -103,7 +103,7 @@ export class SlotOperations {
   /** The refusal of an operation whose stamp is older than the slot's (N6). */
   stale(slot: number, stamp: Stamp): OpResult | undefined {
     const floor = this.#control.floor(slot);
-    return compare(stamp, floor) < 0 ? staleSlot(slot, floor) : undefined;
+    return compare(stamp, floor) < 0 && !this.#control.without.has("N6") ? staleSlot(slot, floor) : undefined;
   }
 
   #staleAny(slots: readonly number[], stamps: readonly Stamp[]): OpResult | undefined {

@@ -24,10 +24,17 @@ export interface ClientPlan {
   readonly deletes?: number;
   /** How long a client retries, ms; a quarter of what C8 allows where left out. */
   readonly retryMsMax?: number;
+  /** Chance that an operation is a write on condition of the version seen last, beside those drawn anyway. */
+  readonly conditional?: number;
+  /** Deadlines that are drawn from. */
+  readonly timeoutsMs?: readonly number[];
+  /** Whether a client that has lost its connection turns to any coordinator, not to the one that leads. */
+  readonly anyCoordinator?: boolean;
 }
 
 /** A deadline that has passed here is over at the coordinator too, some time later. */
 const GRACE_MS = 500;
+const TIMEOUTS_MS: readonly number[] = [300, 1_000, 2_000, 2_000];
 /** C8: a write that was sent is retried for no longer. */
 const RETRY_MS_MAX = 60_000;
 
@@ -59,6 +66,7 @@ export class Clients {
         record: (client, message) => this.#record(client, message),
         ended: () => void this.#running--,
         retryMsMax: this.#plan.retryMsMax ?? RETRY_MS_MAX / 4,
+        anyCoordinator: this.#plan.anyCoordinator === true,
       }).next();
     }
   }
@@ -71,7 +79,7 @@ export class Clients {
     const random = this.#random;
     const { keys, pauseMsMax, levelAll, levelOne } = this.#plan;
     const key = pick(random, keys) ?? "k";
-    const timeoutMs = pick(random, [300, 1_000, 2_000, 2_000]);
+    const timeoutMs = pick(random, this.#plan.timeoutsMs ?? TIMEOUTS_MS) ?? 0;
     const dice = random();
     const level: Level = dice < levelOne ? "one" : dice < levelOne + levelAll ? "all" : "quorum";
     return { message: this.#message(key, level, timeoutMs), pauseMs: random() * pauseMsMax };
@@ -80,10 +88,15 @@ export class Clients {
   #message(key: string, consistency: Level, timeoutMs: number): OperationMessage {
     const random = this.#random;
     const common = { key, consistency, timeoutMs };
-    const version = pick(random, (this.#seen.get(key) ?? []).slice(-3));
+    const seen = this.#seen.get(key) ?? [];
+    const version = pick(random, seen.slice(-3));
+    const { conditional, deletes } = this.#plan;
+    const newest = seen.at(-1);
+    if (conditional !== undefined && newest !== undefined && chance(random, conditional))
+      return { op: "put", ...common, value: this.#value(), ifVersion: newest };
     const dice = consistency === "one" ? random() * 0.75 : random();
     if (dice < 0.35) return { op: "get", ...common };
-    if (this.#plan.deletes !== undefined && chance(random, this.#plan.deletes)) return { op: "delete", ...common };
+    if (deletes !== undefined && chance(random, deletes)) return { op: "delete", ...common };
     if (dice < 0.65) return { op: "put", ...common, value: this.#value() };
     if (dice < 0.75) return { op: "delete", ...common, ...(chance(random, 0.5) && { report: true }) };
     if (dice < 0.82) return { op: "put", ...common, value: this.#value(), ifAbsent: true };
@@ -161,6 +174,7 @@ interface ClientHost {
   record(client: number, message: OperationMessage): Recorded;
   ended(): void;
   readonly retryMsMax: number;
+  readonly anyCoordinator: boolean;
 }
 
 /** One client: one operation after the other, each over as many connections as it takes. */
@@ -237,7 +251,8 @@ class Client {
   /** A connection to the leader, or to whichever coordinator comes first where nobody leads. */
   #connected(): { readonly asking: Asking; readonly address: string; epoch: number } {
     if (this.#connection?.asking.usable === true) return this.#connection;
-    const { leader, coordinators, network, random } = this.#world;
+    const { coordinators, network, random } = this.#world;
+    const leader = this.#host.anyCoordinator ? undefined : this.#world.leader;
     const address = leader?.process.name ?? pick(random, [...coordinators.keys()]) ?? "";
     this.#connection = { asking: new Asking(network, this.#process, address), address, epoch: 0 };
     return this.#connection;

@@ -5,6 +5,10 @@ import type { Fault, Scenario } from "./scenario.ts";
 import type { World } from "./world.ts";
 
 export const COORDINATORS = ["127.0.0.1:7401", "127.0.0.1:7402", "127.0.0.1:7403"] as const;
+const STALL_MS_MIN = 300;
+const STALL_MS_MAX = 6_000;
+const PART_MS_MAX = 5_000;
+const FREEZE_MS_MAX = 6_000;
 /** How long the cluster may be without a leader before somebody starts a coordinator again. */
 /** How soon an operator looks after what does not get on. */
 const OPERATOR_MS = 5_000;
@@ -98,6 +102,12 @@ export class Faults {
         });
       case "wipe disk":
         return this.#wipe(address);
+      case "freeze leader":
+        return this.#freeze();
+      case "part leader":
+        return this.#part(this.#anyMember());
+      case "stall disk":
+        return this.#stall(this.#anyMember());
       case "slow disks":
         world.disks.syncMsMax = 300;
         return this.#undo(between(random, 50, 1_000), () => {
@@ -228,6 +238,43 @@ export class Faults {
     world.network.block(a, b);
     if (both) world.network.block(b, a);
     this.#undo(between(world.random, 50, 4_000), () => world.network.heal());
+  }
+
+  #anyMember(): string {
+    const { random, leader, nodes } = this.#world;
+    const members = leader?.core?.state?.members.map(({ address }) => address) ?? [...nodes.keys()];
+    return pick(random, members) ?? "";
+  }
+
+  #stall(address: string): void {
+    const { random, timers, nodes } = this.#world;
+    const node = nodes.get(address);
+    if (!node) return;
+    this.#world.trace(`disk of ${address} stands still`);
+    node.stalledUntil = timers.now + between(random, STALL_MS_MIN, STALL_MS_MAX);
+  }
+
+  /** The leader stands still for so long that another one takes over. Half of its connections, to clients or nodes, are lost. */
+  #freeze(): void {
+    const { leader, random, network } = this.#world;
+    if (!leader) return;
+    this.#world.trace(`coordinator ${leader.process.name} stands still`);
+    leader.process.pause();
+    for (const connection of network.connectionsOf(leader.process.name)) if (chance(random, 0.5)) connection.break();
+    this.#undo(between(random, 2_000, FREEZE_MS_MAX), () => leader.process.resume());
+  }
+
+  /** The leader, though not others, loses a node. */
+  #part(address: string): void {
+    const { random, network, leader } = this.#world;
+    if (!leader) return;
+    const { name } = leader.process;
+    this.#world.trace(`nothing passes between ${name} and ${address}`);
+    network.block(name, address);
+    network.block(address, name);
+    for (const connection of network.connectionsOf(name))
+      if (connection.server.process.name === address) connection.break();
+    this.#undo(between(random, 1_000, PART_MS_MAX), () => network.heal());
   }
 
   /** An operator who starts a coordinator again when nobody leads. */

@@ -1,5 +1,6 @@
 // `npm run simulate`: runs seeds and reports. Exit status 0 when none violated anything, 1 when one did, 2 for wrong arguments.
-import { Command } from "commander";
+import { Command, Option } from "commander";
+import { SHAPES, type Shape } from "./shapes.ts";
 import { runSeed, type RunOptions, type RunResult } from "./run.ts";
 
 /** Events of a trace that are shown with a violation. */
@@ -13,6 +14,7 @@ interface Flags {
   readonly json?: boolean;
   readonly etcd?: boolean;
   readonly without: string[];
+  readonly shape: Shape;
 }
 
 /** @param argv Arguments of the process. */
@@ -24,13 +26,19 @@ export function main(argv: readonly string[]): void {
     .option("--seed <seed>", "only this one")
     .option("--trace", "with --seed: everything that happened")
     .option("--without <rule>", "switch a rule off (repeatable)", (rule: string, all: string[]) => [...all, rule], [])
+    .addOption(
+      new Option("--shape <name>", "what seeds mean: scenarios of one kind")
+        .choices(Object.keys(SHAPES))
+        .default("any"),
+    )
     .option("--etcd", "the state is kept in an etcd, which is gone at times, instead of by voters")
     .option("--json", "one JSON object a seed")
     .addHelpText("after", "\nExamples:\n  npm run simulate -- --seeds 2000\n  npm run simulate -- --seed 4711 --trace")
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   program.parse([...argv], { from: "user" });
   const flags = program.opts<Flags>();
-  const options = { without: new Set(flags.without), etcd: flags.etcd === true };
+  const { [flags.shape]: scenario } = SHAPES;
+  const options = { without: new Set(flags.without), etcd: flags.etcd === true, scenario };
   process.exitCode = flags.seed === undefined ? many(flags, options) : one(Number(flags.seed), flags, options);
 }
 
@@ -54,7 +62,7 @@ function many(flags: Flags, options: RunOptions): number {
     totals.changes += result.changes;
     if (flags.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
     if (result.violation !== undefined) {
-      if (flags.json !== true) report(result, options);
+      if (flags.json !== true) report(result, flags, options);
       return 1;
     }
   }
@@ -67,11 +75,12 @@ function many(flags: Flags, options: RunOptions): number {
   return 0;
 }
 
-function report(result: RunResult, options: RunOptions): void {
+function report(result: RunResult, { shape }: Flags, options: RunOptions): void {
   const lines: string[] = [];
   runSeed(result.seed, { ...options, trace: (text) => void lines.push(text) });
   const rules = [...(options.without ?? [])].map((rule) => ` --without ${rule}`);
-  const flags = [...rules, ...(options.etcd === true ? [" --etcd"] : [])].join("");
+  const kind = shape === "any" ? [] : [` --shape ${shape}`];
+  const flags = [...rules, ...kind, ...(options.etcd === true ? [" --etcd"] : [])].join("");
   process.stdout.write(
     `${lines.slice(-TRACE_SHOWN).join("\n")}\n\n${described(result)}\n` +
       `replay: npm run simulate -- --seed ${result.seed} --trace${flags}\n`,

@@ -136,6 +136,13 @@ export class Network {
     }
   }
 
+  /** The connections of a process that stand. */
+  connectionsOf(name: string): Connection[] {
+    return [...this.#connections].filter(
+      ({ client, server }) => client.process.name === name || server.process.name === name,
+    );
+  }
+
   block(from: string, to: string): void {
     this.#blocked.add(`${from}>${to}`);
   }

@@ -45,10 +45,12 @@ export const FAULTS = [
   "slow disks",
   "wipe disk",
 ] as const;
-export type Fault = (typeof FAULTS)[number];
+/** Drawn by shaped scenarios only (shapes.ts). */
+export type ShapedFault = "freeze leader" | "stall disk" | "part leader";
+export type Fault = (typeof FAULTS)[number] | ShapedFault;
 
 /** Names that hash to slots of their own; which slots does not matter. */
-const KEYS = ["apple", "pear", "plum", "fig", "quince"];
+export const KEYS = ["apple", "pear", "plum", "fig", "quince"];
 
 /**
  * Tombstones stay for longer than any client retries, and than a request can be on its way (C8). With few seconds instead of ten minutes
@@ -80,30 +82,6 @@ function withReplacement(random: Random, scenario: Scenario): Scenario {
   const awayAfterMs = pick(random, [500, 2_000]);
   const replaceAfterMs = pick(random, [0, 1_000, 4_000]);
   return { ...scenario, faults, awayAfterMs, replaceAfterMs };
-}
-
-/** Many clients on one or two keys while replicas stop, die and are cut off: writes are in doubt all the time (C5). */
-export function doubtful(random: Random): Scenario {
-  const scenario = scenarioOf(random);
-  const clients = { ...scenario.clients, clients: 5, operations: 40, keys: KEYS.slice(0, between(random, 1, 2)) };
-  const faults: Fault[] = ["crash node", "pause node", "partition", "break connections"];
-  return {
-    ...scenario,
-    clients: { ...clients, pauseMsMax: 20 },
-    faults,
-    faultEveryMs: pick(random, [100, 300]),
-    nodes: 3,
-    copies: 3,
-    standbys: 0,
-    changes: 0,
-    // Slow paths: deadlines pass while writes are still on their way.
-    delayMsMax: pick(random, [80, 150, 250]),
-    breakage: 0.01,
-    lateness: 0,
-    collectAfterMs: undefined,
-    awayAfterMs: undefined,
-    replaceAfterMs: undefined,
-  };
 }
 
 export function scenarioOf(random: Random): Scenario {

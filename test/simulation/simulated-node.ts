@@ -47,6 +47,8 @@ export class SimulatedNode {
   readonly process: Process;
   disk: MemoryDisk;
   readonly disks: DiskFaults;
+  /** Until when the disk finishes nothing, by the clock of the world. */
+  stalledUntil = 0;
   readonly #network: Network;
   readonly #random: Random;
   /** Rules switched off. */
@@ -138,10 +140,14 @@ export class SimulatedNode {
     const engine = this.#engine;
     if (this.#syncing || !engine || engine.unsynced === 0) return;
     this.#syncing = true;
-    this.process.after(0.1 + this.#random() * this.disks.syncMsMax, () => {
-      this.#syncing = false;
-      engine.sync();
-      this.#syncLater();
-    });
+    this.process.after(0.1 + this.#random() * this.disks.syncMsMax, () => this.#synced(engine));
+  }
+
+  #synced(engine: MemoryEngine): void {
+    const stalledMs = this.stalledUntil - this.process.now;
+    if (stalledMs > 0) return this.process.after(stalledMs, () => this.#synced(engine));
+    this.#syncing = false;
+    engine.sync();
+    this.#syncLater();
   }
 }
