@@ -38,7 +38,7 @@ function doubtful(random: Random): Scenario {
   const scenario = quiet(random, between(random, 1, 2));
   return {
     ...scenario,
-    clients: { ...scenario.clients, conditional: 0.2, timeoutsMs: [300, 300, 1_000] },
+    clients: { ...scenario.clients, conditional: 0.6, timeoutsMs: [300, 300, 1_000] },
     faults: ["crash node", "pause node", "partition", "break connections"],
     faultEveryMs: pick(random, [300, 1_000]),
     delayMsMax: pick(random, [3, 80]),
