@@ -116,5 +116,5 @@ export function showCoordinators({ leader, standbys, epoch, coordinators }) {
     ...standbys.map((address) => chip(address, "standby", "follows")),
   );
   setText("tile-standbys", String(standbys.length));
-  setText("tile-standbys-note", standbys[0] ?? "none: a second ./runtime is one");
+  setText("tile-standbys-note", standbys[0] ?? "none: start one");
 }
