@@ -14,6 +14,17 @@ export function movesOf(state: ClusterState): Move[] {
   return planMoves(old, goalOf(state)).map(({ slot, newMembers }) => ({ slot, members: newMembers }));
 }
 
+/**
+ * Those moves that an operation makes. What the leader does by itself about a node that is gone concerns the slots that it takes from
+ * that node: anything else that is left to do may need that node, and would keep the operation waiting for it.
+ */
+export function movesFor(state: ClusterState, change: OperationChange): Move[] {
+  const moves = movesOf(state);
+  if (change.op !== "replace" || change.as === "up") return moves;
+  const { node } = change;
+  return moves.filter(({ slot, members }) => state.slots[slot]?.members.includes(node) && !members.includes(node));
+}
+
 /** The state as it would be with the change begun. */
 export function imagined(state: ClusterState, change: OperationChange): ClusterState {
   const joined =

@@ -12,6 +12,7 @@ import {
   checkChange,
   finished,
   imagined,
+  movesFor,
   movesOf,
   settledMembers,
   underReplicated,
@@ -198,7 +199,7 @@ export class Topology {
     for (;;) {
       const load = yield* this.#host.loads();
       if (!this.#context.active()) return false;
-      const moves = movesOf(this.#context.state());
+      const moves = movesFor(this.#context.state(), operation.change);
       this.#countTotals(progress, moves, load);
       let aborted: string | undefined;
       for (let left = moves; left.length > 0 && aborted === undefined;) {

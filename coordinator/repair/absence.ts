@@ -8,7 +8,7 @@ import type { ReplaceChange } from "../../shared/protocol/client-messages.ts";
 import { run, sleep, wait, type Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
 import type { Peers } from "../cluster/peers.ts";
-import { imagined, movesOf } from "../rebalance/change.ts";
+import { imagined, movesFor } from "../rebalance/change.ts";
 import type { Topology } from "../rebalance/topology.ts";
 
 const LOOK_MS = 500;
@@ -91,7 +91,7 @@ export class Absence {
     const seen = this.#seen.get(change.node);
     if (seen?.considered === state && seen.consideredAs === change.as) return;
     if (seen) Object.assign(seen, { considered: state, consideredAs: change.as });
-    if (movesOf(imagined(state, change)).length > 0) this.#request(change);
+    if (movesFor(imagined(state, change), change).length > 0) this.#request(change);
   }
 
   #request(change: ReplaceChange): void {

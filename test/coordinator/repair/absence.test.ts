@@ -1,7 +1,9 @@
 // Nodes that stay away: two copies go on with one (M2's small seal), others take the slots of one that stays dead, and all of it comes
 // back with the node, under a new leader too. Whole clusters on a virtual clock.
 import { expect, test } from "vitest";
+import type { NodeId } from "../../../shared/ids.ts";
 import { simulateSlots, SLOTS } from "../../../shared/limits.ts";
+import { movesFor, movesOf } from "../../../coordinator/rebalance/change.ts";
 import { goalOf } from "../../../coordinator/rebalance/goal.ts";
 import { World, type WorldOptions } from "../../simulation/world.ts";
 
@@ -128,4 +130,17 @@ test("a slot with copies to spare does without the one that is away, and moves n
   if (!state) throw new Error("somebody leads");
   const members = state.members.map((member) => (member.id === "D" ? { ...member, state: "away" as const } : member));
   for (const list of goalOf({ ...state, rf: 3, members })) expect([...list].toSorted()).toEqual(["A", "B", "C"]);
+});
+
+test("what a node that is gone has nothing to do with is not moved on its account: it might have to be asked (seed 61383)", () => {
+  const state = cluster(8, { nodes: 3, copies: 3 }).coordinator?.state;
+  const [a, ...others] = state?.members ?? [];
+  if (!state || !a) throw new Error("somebody leads");
+  // As after an addnode that was cancelled before anything moved.
+  const d = { ...a, id: "D" as NodeId, address: at(3) };
+  const change = { op: "replace", node: a.id, as: "away" } as const;
+  const left = { ...state, members: [{ ...a, state: "away" as const }, ...others, d] };
+  expect(movesOf(left).length).toBeGreaterThan(0);
+  expect(movesFor(left, change)).toEqual([]);
+  expect(movesFor(left, { ...change, as: "up" })).toEqual(movesOf(left));
 });
