@@ -140,7 +140,7 @@ test("what a node that is gone has nothing to do with is not moved on its accoun
   const d = { ...a, id: "D" as NodeId, address: at(3) };
   const change = { op: "replace", node: a.id, as: "away" } as const;
   const left = { ...state, members: [{ ...a, state: "away" as const }, ...others, d] };
-  expect(movesOf(left).length).toBeGreaterThan(0);
-  expect(movesFor(left, change)).toEqual([]);
+  expect(movesOf(left).some(({ members }) => members.includes(a.id))).toBe(true);
+  expect(movesFor(left, change).some(({ members }) => members.includes(a.id))).toBe(false);
   expect(movesFor(left, { ...change, as: "up" })).toEqual(movesOf(left));
 });
