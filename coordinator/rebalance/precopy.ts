@@ -1,13 +1,12 @@
 // Pre-copy (M1): most of the data moves while operations go on. Added members become incoming at S, which wipes what they had; from then
-// on they get uncounted copies of new writes, and they pull what is there from a member, node to node, page by page; while clients are
-// served, one page at a time, with rests (pacing.ts). None of this has any weight for safety: the reconciliation compares everything again.
+// on they get uncounted copies of new writes, and they pull what is there from a member, node to node, page by page. None of this has
+// any weight for safety: the reconciliation compares everything again.
 import type { NodeId } from "../../shared/ids.ts";
 import { PAGE_KEYS_MAX } from "../../shared/limits.ts";
 import type { Cursor, PullResult } from "../../shared/protocol/node-messages.ts";
-import { all, run, wait, type Script } from "../../shared/script.ts";
+import { all, run, sleep, wait, type Script } from "../../shared/script.ts";
 import { byNode, everyone, why, type Attempt, type SlotChange } from "./attempt.ts";
 import { Abort, peerOf } from "./context.ts";
-import { PAGE_KEYS_SERVING, WORTH, type Pacer } from "./pacing.ts";
 
 const PULL_TIMEOUT_MS = 5_000;
 
@@ -15,7 +14,8 @@ export interface Pace {
   /** Whether the operation was cancelled: pre-copying stops between pages. */
   readonly cancelled: () => boolean;
   readonly copied: (keys: number, bytes: number) => void;
-  readonly pacer: Pacer;
+  /** Pause after a page, ms: longer while clients suffer. */
+  readonly pauseMs: () => number;
 }
 
 /** @throws Abort */
@@ -32,26 +32,9 @@ export function* precopy(attempt: Attempt, pace: Pace): Script<void> {
     const runtime = context.slots[slot];
     if (runtime) runtime.forward = { members: added, stamp };
   }
-  const pulls = pullsOf(attempt, growing);
-  const helpers = pulls.slice(1).map(() => run(pullEach(attempt, pulls, { ...pace, helping: true })));
-  const failures = [yield* pullEach(attempt, pulls, { ...pace, helping: false }), ...(yield* wait(all(helpers)))];
-  const failure = failures.find((text) => text !== undefined);
-  if (failure !== undefined) throw new Abort(failure);
-}
-
-/** Takes one pull after the other until none is left or one fails; helpers only where no client is served. Returns why it failed. */
-function* pullEach(
-  attempt: Attempt,
-  pulls: Pull[],
-  pace: Pace & { readonly helping: boolean },
-): Script<string | undefined> {
-  while (!pace.helping || !pace.pacer.serving) {
-    const pull = pulls.shift();
-    if (!pull) return undefined;
-    const failure = yield* pullAll(attempt, pull, pace);
-    if (failure !== undefined) return failure;
-  }
-  return undefined;
+  const pulls = pullsOf(attempt, growing).map((pull) => run(pullAll(attempt, pull, pace)));
+  const failures = (yield* wait(all(pulls))).filter((text) => text !== undefined);
+  if (failures[0] !== undefined) throw new Abort(failures[0]);
 }
 
 interface Pull {
@@ -82,35 +65,31 @@ function* pullAll(
   { target, source, slots }: Pull,
   pace: Pace,
 ): Script<string | undefined> {
-  const { pacer } = pace;
   let after: Cursor | undefined;
-  let left: readonly number[] = slots;
   for (;;) {
     if (pace.cancelled()) return "cancelled";
-    const began = pacer.begin();
     const from = context.peers.get(source);
     const to = context.peers.get(target);
     if (!from?.up || !to?.up) return `node ${from?.up ? target : source} does not answer`;
-    const sourceStamps = left.map((slot) => context.slots[slot]?.stamp ?? stamp);
+    const sourceStamps = slots.map((slot) => context.slots[slot]?.stamp ?? stamp);
     const { id, incarnation, address } = from.member;
     const op = {
       op: "pull",
-      slots: left,
+      slots,
       stamp,
       source: { id, incarnation, address },
       sourceStamps,
-      limit: pacer.serving ? PAGE_KEYS_SERVING : PAGE_KEYS_MAX,
+      limit: PAGE_KEYS_MAX,
     } as const;
     const result = yield* wait(to.link.ask({ ...op, ...(after && { after }) }, PULL_TIMEOUT_MS));
     if (!context.active()) return "the leadership ended";
     if (result.status === "error") return `copying from ${source} to ${target}: ${why(result)}`;
     const page = result as PullResult;
     pace.copied(page.keys, page.bytes);
-    yield* pacer.rest(began, page.keys * WORTH.copied);
     if (!page.next) return undefined;
     after = page.next;
-    // Slots that the page has done with need not be named again.
-    left = left.slice(left.indexOf(page.next.slot));
+    const pauseMs = pace.pauseMs();
+    if (pauseMs > 0) yield* wait(sleep(context.timers, pauseMs));
   }
 }
 

@@ -19,7 +19,6 @@ import {
   withoutOperation,
 } from "./change.ts";
 import type { Move, RebalanceContext } from "./context.ts";
-import { Pacer } from "./pacing.ts";
 import { commandOf, Progress } from "./progress.ts";
 import { abandon, reseat } from "./reseat.ts";
 import { nextVoters, type SeatWishes } from "./voter-seats.ts";
@@ -30,6 +29,8 @@ const TEND_MS = 1_000;
 const RETRY_MS_MAX = 2_000;
 /** Operations remembered after their end, for `ops`. */
 const ENDED_MAX = 16;
+/** Pause after each page while clients are served. */
+const PAUSE_MS = 5;
 
 export interface TopologyHost {
   readonly context: RebalanceContext;
@@ -241,7 +242,7 @@ export class Topology {
         progress.bytesMoved += bytes;
         this.#tell(operation);
       },
-      pacer: new Pacer(this.#context.timers, this.#context.sequencer),
+      pauseMs: () => (this.#context.sequencer.inFlight > 0 ? PAUSE_MS : 0),
     };
     const keysBefore = progress.keysMoved;
     const { lost, rest } = this.#split(operation.change, batch);
