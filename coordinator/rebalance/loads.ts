@@ -5,7 +5,6 @@ import { all, run, wait, type Script } from "../../shared/script.ts";
 import type { Peer } from "../cluster/peers.ts";
 import type { SlotLoad } from "./batch.ts";
 import type { RebalanceContext } from "./context.ts";
-import { Pacer, WORTH } from "./pacing.ts";
 
 const DIGEST_TIMEOUT_MS = 2_000;
 const SLOTS_AT_ONCE = 256;
@@ -18,10 +17,8 @@ export function* slotLoads(context: RebalanceContext): Script<(slot: number) => 
 }
 
 function* askLoads(context: RebalanceContext, peer: Peer, loads: Map<number, SlotLoad>): Script<void> {
-  const pacer = new Pacer(context.timers, context.sequencer);
   const own = context.slots.filter(({ members, slot }) => members.includes(peer.id) && peer.confirmed[slot] === 1);
   for (let start = 0; start < own.length && context.active(); start += SLOTS_AT_ONCE) {
-    const began = pacer.begin();
     const group = own.slice(start, start + SLOTS_AT_ONCE);
     const slots = group.map(({ slot }) => slot);
     const op = { op: "digest", slots, stamps: group.map(({ stamp }) => stamp) } as const;
@@ -32,6 +29,5 @@ function* askLoads(context: RebalanceContext, peer: Peer, loads: Map<number, Slo
       const [, , keys, , bytes] = rows[row] ?? [0, 0, 0, 0, 0];
       if (keys >= (loads.get(slot)?.keys ?? 0)) loads.set(slot, { keys, bytes });
     });
-    yield* pacer.rest(began, slots.length * WORTH.compared);
   }
 }
