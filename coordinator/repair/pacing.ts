@@ -1,4 +1,4 @@
-// Pacing: how much of the cluster's time upkeep takes (repair, copying to newcomers) while clients are served: a fifth. It works in small
+// Pacing: how much of the cluster's time repair takes while clients are served: a fifth. It works in small
 // steps: it asks, waits for the answer, and rests. How long depends on what the step was worth, in writes of clients: until clients have
 // written four times as much since it began, at the rate at which they did so meanwhile; and never longer than four times the step's
 // own duration, since whoever works a fifth of the time cannot take more. So the one bound holds where clients write a lot and make
@@ -14,14 +14,12 @@ const CLIENTS_SHARE = 4;
 /** Longest rest: what made one answer late need not last. */
 const REST_MS_MAX = 400;
 
-/** What a piece of upkeep costs all processes together, in writes of clients, measured: a write is sent to three nodes and answered. */
+/** What a piece of upkeep costs all processes together, in writes of clients, roughly: a write is sent to three nodes and answered. */
 export const WORTH = {
   /** Looking at one entry in a node, to list it or to leave it out. */
   listed: 0.05,
   /** Reading a key at one node and writing it at another. */
   mended: 0.5,
-  /** Copying a key from node to node. */
-  copied: 0.4,
   /** Comparing one slot by its digests. */
   compared: 0.1,
 } as const;
