@@ -12,7 +12,7 @@ const SHARED_OPS_MIN = 4;
 export class LineTexts {
   readonly #encode: (text: string) => Uint8Array;
   #texts = new Map<DataOp, string>();
-  /** The latest lists of this turn: one for writes and one for reads is what nodes have in common. */
+  /** The lists of writes of this turn, each for the nodes that it is for. */
   #lists: { readonly ops: readonly DataOp[]; readonly rest: Uint8Array }[] = [];
 
   /** @param encode UTF-8 of a text. */

@@ -3,6 +3,7 @@
 import { expect, test } from "vitest";
 import { simulateSlots } from "../../shared/limits.ts";
 import { runSeed } from "./run.ts";
+import { addMembers } from "./members.ts";
 import { World } from "./world.ts";
 
 const SEEDS = process.env["HOLDFAST_LONG"] === "1" ? 3_000 : 60;
@@ -19,15 +20,9 @@ test(`seeds 1–${SEEDS} violate nothing with the state in an etcd`, () => {
 function threeNodes(seed: number): World {
   simulateSlots(64);
   const world = new World(seed, { etcd: true });
+  for (const port of [5001, 5002, 5003]) world.addNode(`127.0.0.1:${port}`);
   world.startCoordinator();
-  for (const [node, port] of [
-    ["A", 5001],
-    ["B", 5002],
-    ["C", 5003],
-  ] as const) {
-    world.addNode(`127.0.0.1:${port}`);
-    expect(world.ask({ op: "addnode", node, address: `127.0.0.1:${port}` })).toMatchObject({ phase: "done" });
-  }
+  addMembers(world, 3);
   return world;
 }
 

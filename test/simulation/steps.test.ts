@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { simulateSlots } from "../../shared/limits.ts";
 import { Clients } from "./clients.ts";
 import { checkHistory } from "./linearizability.ts";
+import { addMembers } from "./members.ts";
 import type { Message, Passing } from "./network.ts";
 import { World } from "./world.ts";
 
@@ -70,12 +71,7 @@ function isStep(step: Step, { from, message }: Passing): boolean {
 function laggingCluster(world: World, copies: number): void {
   for (const port of [5001, 5002, 5003, 5004]) world.addNode(`127.0.0.1:${port}`);
   world.startCoordinator();
-  for (const [node, port] of [
-    ["A", 5001],
-    ["B", 5002],
-    ["C", 5003],
-  ] as const)
-    expect(world.ask({ op: "addnode", node, address: `127.0.0.1:${port}` })).toMatchObject({ phase: "done" });
+  addMembers(world, 3);
   expect(world.ask({ op: "setreplica", rf: copies })).toMatchObject({ phase: "done" });
 }
 

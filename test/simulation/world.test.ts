@@ -1,22 +1,14 @@
 // The whole core on a virtual clock, network and disk: a cluster is minted, grows, loses a node and its coordinator, and shrinks, and
 // every acknowledged write can be read back throughout.
 import { expect, test } from "vitest";
+import { addMembers } from "./members.ts";
 import { World } from "./world.ts";
 
 function threeNodes(seed: number): World {
   const world = new World(seed);
   for (const port of [5001, 5002, 5003, 5004]) world.addNode(`127.0.0.1:${port}`);
   world.startCoordinator();
-  for (const [node, port] of [
-    ["A", 5001],
-    ["B", 5002],
-    ["C", 5003],
-  ] as const) {
-    expect(world.ask({ op: "addnode", node, address: `127.0.0.1:${port}` })).toMatchObject({
-      status: "ok",
-      phase: "done",
-    });
-  }
+  addMembers(world, 3);
   return world;
 }
 

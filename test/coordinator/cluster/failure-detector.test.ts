@@ -2,6 +2,7 @@
 // reach it, and a leader that stood still itself accuses nobody.
 import { expect, test } from "vitest";
 import { simulateSlots } from "../../../shared/limits.ts";
+import { addMembers } from "../../simulation/members.ts";
 import { World } from "../../simulation/world.ts";
 
 simulateSlots(64);
@@ -13,12 +14,7 @@ function threeNodes(seed: number, notices: string[]): World {
   const world = new World(seed, { trace: (text) => void notices.push(text) });
   for (const port of [5001, 5002, 5003]) world.addNode(`127.0.0.1:${port}`);
   world.startCoordinator();
-  for (const [node, port] of [
-    ["A", 5001],
-    ["B", 5002],
-    ["C", 5003],
-  ] as const)
-    expect(world.ask({ op: "addnode", node, address: `127.0.0.1:${port}` })).toMatchObject({ phase: "done" });
+  addMembers(world, 3);
   return world;
 }
 

@@ -1,6 +1,7 @@
 // Standbys on the simulated network (V4, C10): who takes over, when, and who does not.
 import { expect, test } from "vitest";
 import { simulateSlots } from "../../../shared/limits.ts";
+import { addMembers } from "../../simulation/members.ts";
 import { World } from "../../simulation/world.ts";
 
 const FIRST = "127.0.0.1:7401";
@@ -11,10 +12,7 @@ function cluster(seed: number, nodes = 3): World {
   const world = new World(seed);
   for (let index = 0; index < nodes; index++) world.addNode(`127.0.0.1:${5001 + index}`);
   world.startCoordinator();
-  for (let index = 0; index < nodes; index++) {
-    const node = String.fromCharCode(65 + index);
-    expect(world.ask({ op: "addnode", node, address: `127.0.0.1:${5001 + index}` })).toMatchObject({ phase: "done" });
-  }
+  addMembers(world, nodes);
   world.startCoordinator(SECOND);
   world.runUntil(() => roleOf(world, SECOND) === "standby");
   world.runFor(1_000);
