@@ -66,6 +66,8 @@ function mark(key) {
 
 async function open(key, message) {
   mark(key);
+  // What is shown of another reading can't be edited any more: the new one would take its place under one's hands.
+  detail.replaceChildren(el("h3.mono.key-name", {}, key), el("p.muted.small", { role: "status" }, "Reading…"));
   const where = call("GET", `/admin/where?${new URLSearchParams({ key })}`).catch(() => undefined);
   try {
     const entry = await getKey(key, level());
@@ -126,6 +128,7 @@ function stored(text, { binary, version }) {
 
 async function changed(write, { key, result }) {
   result.className = "small";
+  result.textContent = "Storing…";
   try {
     const { version } = await write();
     await open(key, `Done: version ${version}.`);
