@@ -149,7 +149,8 @@ export class LeaderFinder {
   #round({ newerThan }: { newerThan: number }): Promise<Session | null> {
     const queue = [...this.#learned, ...this.#seeds];
     const asked = new Set<string>();
-    this.#reasons = new Map();
+    // What the last round heard stands until this one has asked again: a caller's time may end in between.
+    this.#reasons = new Map([...this.#reasons].filter(([address]) => queue.includes(address)));
     return new Promise((resolve) => {
       let running = 0;
       let found: Session | null = null;
