@@ -8,8 +8,8 @@ import { assert } from "../../shared/assert.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import type { EngineLimits } from "./engine-limits.ts";
 import type { Keyspace } from "./keyspace.ts";
-import type { Cell, Generation, Overlay } from "./overlay.ts";
-import { RecordWriter } from "./record-codec.ts";
+import { type Entry, type Generation, NONE } from "./generation.ts";
+import { type Body, RecordWriter } from "./record-codec.ts";
 import { count, emptyAccount } from "./slot-account.ts";
 import type { SlotAccount } from "./slot-account.ts";
 import type { Space } from "./space.ts";
@@ -19,8 +19,8 @@ import type { TableMeta } from "./table-format.ts";
 
 /** LMDB copies whole pages: a transaction takes this much more space than its records, at least. */
 const PAGES_FACTOR = 4;
-/** Cells between two looks at the clock. */
-const CELLS_PER_LOOK = 16;
+/** Registers between two looks at the clock. */
+const REGISTERS_PER_LOOK = 16;
 /** Longest work between two turns of the event loop, so that requests are not kept waiting. */
 const SLICE_MS = 2;
 /** The same while the fresh generation fills up: falling behind would refuse them altogether. */
@@ -47,13 +47,14 @@ class Chunk {
     return this.#changes.length;
   }
 
-  put(slot: number, cell: Cell, leftOut: boolean): void {
+  /** @param body Undefined where the register is gone. */
+  put(slot: number, name: string, body: Body | undefined, leftOut: boolean): void {
     const { writer } = this;
     const keyStart = writer.length;
-    const key = writeTableKey(writer, slot, cell.key);
+    const key = writeTableKey(writer, slot, name);
     const keyEnd = writer.length;
-    if (!cell.gone) writeTableValue(writer, key, { body: cell, leftOut });
-    this.#changes.push({ keyStart, keyEnd, valueEnd: writer.length, removal: cell.gone });
+    if (body) writeTableValue(writer, key, { body, leftOut });
+    this.#changes.push({ keyStart, keyEnd, valueEnd: writer.length, removal: body === undefined });
   }
 
   /** Views are taken only now, when the buffer does not move any more. */
@@ -87,22 +88,19 @@ export class Checkpoint {
     this.#chunk = new Chunk();
     this.#sliceStart = performance.now();
     for (let slot = 0; slot < SLOTS; slot++) {
-      const overlay = frozen.overlay(slot);
-      if (overlay) await this.#writeSlot(slot, overlay);
+      if (frozen.touches(slot)) await this.#writeSlot(slot, frozen);
     }
     await this.#flush(meta);
     await this.#committing;
   }
 
-  async #writeSlot(slot: number, overlay: Overlay): Promise<void> {
-    if (overlay.wiped) await this.#wipe(slot);
+  async #writeSlot(slot: number, frozen: Generation): Promise<void> {
+    if (frozen.wiped(slot)) await this.#wipe(slot);
     const { limits } = this.#with;
     let looked = 0;
-    for (const key of overlay.sorted) {
-      const cell = overlay.cells.get(key);
-      assert(cell !== undefined, "a sorted key has a cell");
-      this.#add(slot, overlay, cell);
-      if (++looked % CELLS_PER_LOOK === 0) await this.#yield();
+    for (const key of frozen.sorted(slot)) {
+      this.#add(slot, key, frozen);
+      if (++looked % REGISTERS_PER_LOOK === 0) await this.#yield();
       const full = this.#chunk.operations >= limits.chunkOperations || this.#chunk.writer.length >= limits.chunkBytes;
       if (full) await this.#flush();
     }
@@ -118,14 +116,17 @@ export class Checkpoint {
     this.#sliceStart = performance.now();
   }
 
-  #add(slot: number, overlay: Overlay, cell: Cell): void {
+  #add(slot: number, key: string, frozen: Generation): void {
     const { table, keyspace } = this.#with;
-    const before = overlay.wiped ? null : table.counted(slot, cell.key);
-    const after = keyspace.settleFrozen(slot, cell, before);
+    const entry: Entry = frozen.find(slot, key);
+    assert(entry !== NONE, "a sorted key has a register");
+    const before = frozen.wiped(slot) ? null : table.counted(slot, key);
+    const after = keyspace.settleFrozen(slot, entry, before);
     const account = this.#account(slot);
     if (before) count(account, before, -1);
     if (after) count(account, after, 1);
-    if (before || after) this.#chunk.put(slot, cell, after !== null && after.digest === undefined);
+    const body = frozen.gone(entry) ? undefined : frozen.body(entry);
+    if (before || after) this.#chunk.put(slot, key, body, after !== null && after.digest === undefined);
   }
 
   #account(slot: number): SlotAccount {

@@ -1,15 +1,14 @@
 // Keyspace: the durable registers of a node, looked up through fresh, frozen and table (rule 3), and the summary of every slot.
 // A change only touches the fresh generation. Its effect on the slot's summary is settled later (when somebody asks, or when
 // a checkpoint writes the register), because it needs the register below, which may be in the table: overwrites in between
-// merge. Who is below whom: fresh, then frozen, then table; a wiped overlay hides everything below it.
+// merge. Who is below whom: fresh, then frozen, then table; where a generation wiped a slot, everything below it is hidden.
 import { assert } from "../../shared/assert.ts";
 import { compareKeys } from "../../shared/key-order.ts";
 import type { StoredRecord } from "../../shared/record.ts";
 import { compare } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
 import type { ListedEntry, SlotSummary } from "./engine.ts";
-import { Generation } from "./overlay.ts";
-import type { Cell, Overlay } from "./overlay.ts";
+import { type Entry, Generation, NONE } from "./generation.ts";
 import { count, emptyAccount, summaryOf } from "./slot-account.ts";
 import type { Counted, SlotAccount } from "./slot-account.ts";
 import { countBody } from "./table-format.ts";
@@ -18,7 +17,7 @@ import { TABLE_PAGE_MAX } from "./table.ts";
 import type { Table } from "./table.ts";
 
 /** The parts of the table that the keyspace reads. */
-export type TableReader = Pick<Table, "get" | "counted" | "page">;
+export type TableReader = Pick<Table, "get" | "version" | "counted" | "page">;
 
 export class Keyspace {
   readonly #table: TableReader;
@@ -28,6 +27,8 @@ export class Keyspace {
   readonly #accounts: SlotAccount[];
   #fresh = new Generation();
   #frozen: Generation | undefined;
+  /** What `#holder` found. */
+  #entry: Entry = NONE;
 
   /** @param accounts Summaries of what the table holds, one per slot; taken over. */
   constructor(
@@ -91,24 +92,27 @@ export class Keyspace {
   // Lookups
 
   read(slot: number, key: string): StoredRecord | undefined {
-    const above = this.#above(slot, key);
-    return above === "table" ? this.#table.get(slot, key) : above?.record;
+    const holder = this.#holder(slot, key);
+    return holder === "table" ? this.#table.get(slot, key) : holder?.record(this.#entry);
   }
 
   /** The version of what `read` would return. */
   version(slot: number, key: string): Version | undefined {
-    const above = this.#above(slot, key);
-    return above === "table" ? this.#table.get(slot, key)?.version : above?.version;
+    const holder = this.#holder(slot, key);
+    return holder === "table" ? this.#table.version(slot, key) : holder?.version(this.#entry);
   }
 
-  /** The newest cell of a key; undefined where a wipe hides what is below; `table` where the table has the say. */
-  #above(slot: number, key: string): Cell | "table" | undefined {
-    const fresh = this.#fresh.overlay(slot);
-    const cell = fresh?.cells.get(key);
-    if (cell || fresh?.wiped) return cell;
-    const frozen = this.#frozen?.overlay(slot);
-    const frozenCell = frozen?.cells.get(key);
-    return frozenCell || frozen?.wiped ? frozenCell : "table";
+  /** The generation that has the say about a key, which is `#entry` there; undefined where a wipe hides what is below; or the table. */
+  #holder(slot: number, key: string): Generation | "table" | undefined {
+    const fresh = this.#fresh;
+    this.#entry = fresh.find(slot, key);
+    if (this.#entry !== NONE) return fresh;
+    if (fresh.wiped(slot)) return undefined;
+    const frozen = this.#frozen;
+    if (!frozen) return "table";
+    this.#entry = frozen.find(slot, key);
+    if (this.#entry !== NONE) return frozen;
+    return frozen.wiped(slot) ? undefined : "table";
   }
 
   list(slot: number, after: string | undefined, limit: number): ListedEntry[] {
@@ -126,80 +130,84 @@ export class Keyspace {
   /** Entries between `after` and `end` (inclusive; undefined: to the end of the slot), with about `size` keys looked at. */
   #window(slot: number, after: string | undefined, size: number): { entries: ListedEntry[]; end: string | undefined } {
     const limit = Math.min(TABLE_PAGE_MAX, Math.max(size, 16));
-    const overlays = this.#overlays(slot);
-    const pages = overlays.map((overlay) => overlay.keysAbove(after, limit));
-    const table = overlays.some((overlay) => overlay.wiped) ? [] : this.#table.page(slot, after, limit);
+    const generations = this.#generations(slot);
+    const pages = generations.map((generation) => generation.keysAbove(slot, after, limit));
+    const table = generations.some((generation) => generation.wiped(slot)) ? [] : this.#table.page(slot, after, limit);
     const below = new Map(table.map(({ key, record }) => [key, record]));
     pages.push(table.map((entry) => entry.key));
     const end = lowestEnd(pages, limit);
     const keys = mergeKeys(pages, end);
     const entries: ListedEntry[] = [];
     for (const key of keys) {
-      const cell = cellOf(overlays, key);
-      const record = cell ? cell.record : below.get(key);
+      const holder = this.#holder(slot, key);
+      const record = holder === "table" ? below.get(key) : holder?.record(this.#entry);
       if (record) entries.push({ key, record });
     }
     return { entries, end };
   }
 
-  /** Overlays of a slot that can be seen, the newest first. */
-  #overlays(slot: number): Overlay[] {
-    const fresh = this.#fresh.overlay(slot);
-    const frozen = fresh?.wiped ? undefined : this.#frozen?.overlay(slot);
-    return [fresh, frozen].filter((overlay) => overlay !== undefined);
+  /** Generations that know of a slot and can be seen there, the newest first. */
+  #generations(slot: number): Generation[] {
+    const fresh = this.#fresh;
+    const frozen = fresh.wiped(slot) ? undefined : this.#frozen;
+    return [fresh, frozen].filter((generation) => generation?.touches(slot) === true) as Generation[];
   }
 
   // Summaries
 
   summary(slot: number): SlotSummary {
-    for (const overlay of this.#overlays(slot).reverse()) this.#settle(slot, overlay);
+    for (const generation of this.#generations(slot).reverse()) this.#settle(slot, generation);
     return summaryOf(this.#account(slot));
   }
 
-  #settle(slot: number, overlay: Overlay): void {
-    if (overlay.unsettled.length === 0) return;
-    for (const cell of overlay.unsettled) {
-      if (cell.waiting)
-        this.#settleCell(slot, cell, cell.counted === undefined ? this.#below(slot, overlay, cell.key) : cell.counted);
+  #settle(slot: number, generation: Generation): void {
+    for (const entry of generation.unsettled(slot)) {
+      const known = generation.counted(entry);
+      const before = known === undefined ? this.#below(slot, generation, generation.key(entry)) : known;
+      this.#settleEntry(slot, generation, entry, before);
     }
-    overlay.unsettled = [];
   }
 
-  #settleCell(slot: number, cell: Cell, before: Counted | null): void {
+  #settleEntry(slot: number, generation: Generation, entry: Entry, before: Counted | null): Counted | null {
     const account = this.#account(slot);
     if (before) count(account, before, -1);
-    this.#count(slot, cell);
-    if (cell.counted) count(account, cell.counted, 1);
+    const counted = this.#count(slot, generation, entry);
+    if (counted) count(account, counted, 1);
+    return counted;
   }
 
-  #count(slot: number, cell: Cell): void {
-    cell.counted = cell.gone ? null : countBody(cell.key, cell, this.#purged(slot));
-    cell.waiting = false;
+  #count(slot: number, generation: Generation, entry: Entry): Counted | null {
+    const counted = generation.gone(entry)
+      ? null
+      : countBody(generation.key(entry), generation.body(entry), this.#purged(slot));
+    generation.settled(entry, counted);
+    return counted;
   }
 
-  /** What the summary includes for a key below an overlay. The overlay below is settled first. */
-  #below(slot: number, overlay: Overlay, key: string): Counted | null {
-    if (overlay.wiped) return null;
-    const frozen = this.#frozen?.overlay(slot);
-    if (frozen && frozen !== overlay) {
-      const cell = frozen.cells.get(key);
-      if (cell) return cell.counted ?? null;
-      if (frozen.wiped) return null;
+  /** What the summary includes for a key below a generation. The generation below is settled first. */
+  #below(slot: number, generation: Generation, key: string): Counted | null {
+    if (generation.wiped(slot)) return null;
+    const frozen = this.#frozen;
+    if (frozen && frozen !== generation) {
+      const entry = frozen.find(slot, key);
+      if (entry !== NONE) return frozen.counted(entry) ?? null;
+      if (frozen.wiped(slot)) return null;
     }
     return this.#table.counted(slot, key);
   }
 
   /**
-   * For a checkpoint, about to replace a register of the table: settles the frozen cell, while the register below it can
-   * still be seen, and returns what the cell adds to a summary.
+   * For a checkpoint, about to replace a register of the table: settles the frozen one, while that below it can still be seen,
+   * and returns what it adds to a summary.
    * @param table What the table holds under the key; null where it holds nothing or the slot was wiped.
    */
-  settleFrozen(slot: number, cell: Cell, table: Counted | null): Counted | null {
-    if (!cell.waiting) return cell.counted ?? null;
-    const hidden = this.#fresh.overlay(slot)?.wiped ?? false;
-    if (hidden) this.#count(slot, cell);
-    else this.#settleCell(slot, cell, cell.counted === undefined ? table : cell.counted);
-    return cell.counted ?? null;
+  settleFrozen(slot: number, entry: Entry, table: Counted | null): Counted | null {
+    const frozen = this.#frozen;
+    assert(frozen !== undefined, "a checkpoint has a frozen generation");
+    const known = frozen.counted(entry);
+    if (!frozen.waits(entry)) return known ?? null;
+    if (this.#fresh.wiped(slot)) return this.#count(slot, frozen, entry);
+    return this.#settleEntry(slot, frozen, entry, known === undefined ? table : known);
   }
 
   #account(slot: number): SlotAccount {
@@ -207,14 +215,6 @@ export class Keyspace {
     assert(account !== undefined, "a slot is within range");
     return account;
   }
-}
-
-function cellOf(overlays: readonly Overlay[], key: string): Cell | undefined {
-  for (const overlay of overlays) {
-    const cell = overlay.cells.get(key);
-    if (cell) return cell;
-  }
-  return undefined;
 }
 
 /** Up to where every page is complete: the lowest last key of the pages that were cut; undefined where none was. */

@@ -69,6 +69,12 @@ export function readTableValue(key: Buffer, value: Buffer): StoredRecord {
   return readBody(value, CRC_BYTES, value.length);
 }
 
+/** @throws DamagedRecordError */
+export function tableVersion(key: Buffer, value: Buffer): Version {
+  check(key, value);
+  return versionAt(value, CRC_BYTES);
+}
+
 /**
  * What a register of the table adds to its slot's summary.
  * @throws DamagedRecordError

@@ -12,6 +12,7 @@ import { open } from "lmdb";
 import type { Database, RootDatabase } from "lmdb";
 import type { StoredRecord } from "../../shared/record.ts";
 import { SLOTS } from "../../shared/limits.ts";
+import type { Version } from "../../shared/version.ts";
 import type { ListedEntry } from "./engine.ts";
 import { systemCode } from "./file-layer.ts";
 import { RecordWriter } from "./record-codec.ts";
@@ -24,6 +25,7 @@ import {
   encodeAccount,
   encodeMeta,
   readTableValue,
+  tableVersion,
   writeTableKey,
 } from "./table-format.ts";
 import type { TableMeta } from "./table-format.ts";
@@ -121,6 +123,13 @@ export class Table {
     const bytes = this.#keyBytes(slot, key);
     const value = this.#registers.getBinaryFast(bytes);
     return value && readTableValue(bytes, asBuffer(value));
+  }
+
+  /** The version of what `get` would return. */
+  version(slot: number, key: string): Version | undefined {
+    const bytes = this.#keyBytes(slot, key);
+    const value = this.#registers.getBinaryFast(bytes);
+    return value && tableVersion(bytes, asBuffer(value));
   }
 
   /** What a register adds to its slot's summary; null where there is none. */

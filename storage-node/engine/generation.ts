@@ -1,0 +1,276 @@
+// Generation: registers that are durable in the log and not yet in the table. Two exist at most: fresh (takes changes) and frozen
+// (being written to the table by a checkpoint).
+//
+// A flat table, because looking up a register among a hundred thousand is waiting for memory: a Map of objects a slot cost ten
+// cache misses a lookup, a quarter of what a node does for a write. Here it is four: the place in the index (open addressing: hash
+// and number side by side), the row of numbers, and the key's pointer and characters. Bodies stay encoded outside the heap, so that
+// the garbage collector has little to visit; an overwrite of the same size costs no memory, and nothing at a checkpoint.
+import { randomInt } from "node:crypto";
+import { assert } from "../../shared/assert.ts";
+import { compareKeys } from "../../shared/key-order.ts";
+import { SLOTS } from "../../shared/limits.ts";
+import type { StoredRecord } from "../../shared/record.ts";
+import type { Version } from "../../shared/version.ts";
+import { Arena } from "./arena.ts";
+import { readBody, versionAt, type Body } from "./record-codec.ts";
+import type { Counted } from "./slot-account.ts";
+import { firstAbove } from "./sorted-keys.ts";
+
+/** Number of a register in its generation. */
+export type Entry = number;
+
+/** No register. */
+export const NONE: Entry = -1;
+
+// A row, 32 bits a field. Sixteen places, so that one never lies across two cache lines.
+const ROW = 16;
+/** DROPPED where the slot was wiped behind it. */
+const SLOT = 0;
+const CHUNK = 1;
+/** The body: bytes START to END of its chunk, room is kept up to LIMIT. END 0: the register is gone. */
+const START = 2;
+const END = 3;
+const LIMIT = 4;
+const EPOCH = 5;
+const N_HIGH = 6;
+const N_LOW = 7;
+/** The next entry of the slot, plus one. */
+const NEXT = 8;
+/** 1: it changed since the slot's summary was last settled. */
+const WAITING = 9;
+
+const DROPPED = SLOTS;
+
+const ENTRIES_FIRST = 64;
+/** Memory of a register beside body and key, roughly: row, its part of the index, pointers, head of the key. */
+const ENTRY_WEIGHT = 128;
+const WIPE_WEIGHT = 64;
+
+/** Nobody can know which keys would fall together. */
+const SEED = randomInt(2 ** 32);
+
+/** FNV-1a over the key's code units, its high bits folded in. */
+function hashOf(slot: number, key: string): number {
+  let hash = SEED ^ slot;
+  for (let index = 0; index < key.length; index++) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
+
+export class Generation {
+  /** `[hash, entry + 1]…`, as many places as a power of two; 0 in the second: free. */
+  #index = new Uint32Array(4 * ENTRIES_FIRST);
+  #rows = new Uint32Array(ROW * ENTRIES_FIRST);
+  readonly #keys: string[] = [];
+  /** What the slot's live summary includes for each; undefined until it is settled for the first time. */
+  readonly #counted: (Counted | null | undefined)[] = [];
+  /** The latest entry of each slot, plus one. */
+  readonly #heads = new Uint32Array(SLOTS);
+  readonly #waiting = new Uint32Array(SLOTS);
+  readonly #wiped = new Uint8Array(SLOTS);
+  /** Keys of a slot in order, until another comes. */
+  readonly #sorted = new Map<number, readonly string[]>();
+  readonly #arena = new Arena();
+  #bytes = 0;
+
+  /** Memory taken, roughly: what was wiped or outgrew its place still counts, since it is only freed with the generation. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether the slot was wiped in this generation: nothing below it counts. */
+  wiped(slot: number): boolean {
+    return this.#wiped[slot] === 1;
+  }
+
+  /** Whether this generation knows anything of a slot. */
+  touches(slot: number): boolean {
+    return this.#heads[slot] !== 0 || this.wiped(slot);
+  }
+
+  find(slot: number, key: string): Entry {
+    return this.#find(slot, key, hashOf(slot, key));
+  }
+
+  key(entry: Entry): string {
+    return this.#keys[entry] as string;
+  }
+
+  gone(entry: Entry): boolean {
+    return this.#field(entry, END) === 0;
+  }
+
+  /** Undefined where the register is gone. */
+  record(entry: Entry): StoredRecord | undefined {
+    const { bytes, start, end } = this.body(entry);
+    return end === 0 ? undefined : readBody(bytes, start, end);
+  }
+
+  /** Undefined where the register is gone. */
+  version(entry: Entry): Version | undefined {
+    const row = entry * ROW;
+    const rows = this.#rows;
+    if (rows[row + END] === 0) return undefined;
+    return [rows[row + EPOCH] as number, (rows[row + N_HIGH] as number) * 2 ** 32 + (rows[row + N_LOW] as number)];
+  }
+
+  /** Where the register's body lies, until it changes. Not of one that is gone. */
+  body(entry: Entry): Body {
+    const bytes = this.#arena.chunk(this.#field(entry, CHUNK));
+    return { bytes, start: this.#field(entry, START), end: this.#field(entry, END) };
+  }
+
+  /** Sets a register, or notes that it is gone where there is no body. */
+  set(slot: number, key: string, body: Body | undefined): void {
+    assert(slot >= 0 && slot < SLOTS, "a slot is within range");
+    const hash = hashOf(slot, key);
+    let entry = this.#find(slot, key, hash);
+    if (entry === NONE) entry = this.#add(slot, key, hash);
+    else if (!this.waits(entry)) this.#wait(slot, entry);
+    if (body) this.#put(entry, body);
+    else this.#rows[entry * ROW + END] = 0;
+  }
+
+  /** Forgets the slot's registers here, and hides those below. */
+  wipe(slot: number): void {
+    assert(slot >= 0 && slot < SLOTS, "a slot is within range");
+    for (let entry = this.#first(slot); entry !== NONE; entry = this.#next(entry)) {
+      this.#rows[entry * ROW + SLOT] = DROPPED;
+    }
+    this.#heads[slot] = 0;
+    this.#waiting[slot] = 0;
+    this.#sorted.delete(slot);
+    this.#wiped[slot] = 1;
+    this.#bytes += WIPE_WEIGHT;
+  }
+
+  /** Keys of a slot in byte order; sorted again only after new ones came. */
+  sorted(slot: number): readonly string[] {
+    const known = this.#sorted.get(slot);
+    if (known) return known;
+    const keys: string[] = [];
+    for (let entry = this.#first(slot); entry !== NONE; entry = this.#next(entry)) keys.push(this.key(entry));
+    keys.sort(compareKeys);
+    this.#sorted.set(slot, keys);
+    return keys;
+  }
+
+  /** Up to `limit` keys above `after`, in order. */
+  keysAbove(slot: number, after: string | undefined, limit: number): readonly string[] {
+    const sorted = this.sorted(slot);
+    const start = after === undefined ? 0 : firstAbove(sorted, after);
+    return sorted.slice(start, start + limit);
+  }
+
+  // What summaries of slots are made of (see Keyspace).
+
+  /** What the slot's live summary includes for the register; undefined before it was settled. */
+  counted(entry: Entry): Counted | null | undefined {
+    return this.#counted[entry];
+  }
+
+  /** Whether the register changed since then. */
+  waits(entry: Entry): boolean {
+    return this.#field(entry, WAITING) === 1;
+  }
+
+  /** Registers of a slot that changed since its summary was last settled. */
+  unsettled(slot: number): Entry[] {
+    const entries: Entry[] = [];
+    const count = this.#waiting[slot] as number;
+    for (let entry = this.#first(slot); entries.length < count; entry = this.#next(entry)) {
+      if (this.waits(entry)) entries.push(entry);
+    }
+    return entries;
+  }
+
+  settled(entry: Entry, counted: Counted | null): void {
+    this.#counted[entry] = counted;
+    if (!this.waits(entry)) return;
+    this.#rows[entry * ROW + WAITING] = 0;
+    const slot = this.#field(entry, SLOT);
+    this.#waiting[slot] = (this.#waiting[slot] as number) - 1;
+  }
+
+  #field(entry: Entry, field: number): number {
+    return this.#rows[entry * ROW + field] as number;
+  }
+
+  #first(slot: number): Entry {
+    return (this.#heads[slot] as number) - 1;
+  }
+
+  #next(entry: Entry): Entry {
+    return this.#field(entry, NEXT) - 1;
+  }
+
+  #wait(slot: number, entry: Entry): void {
+    this.#rows[entry * ROW + WAITING] = 1;
+    this.#waiting[slot] = (this.#waiting[slot] as number) + 1;
+  }
+
+  #find(slot: number, key: string, hash: number): Entry {
+    const index = this.#index;
+    const mask = index.length - 1;
+    for (let place = (hash << 1) & mask; ; place = (place + 2) & mask) {
+      const entry = (index[place + 1] as number) - 1;
+      if (entry === NONE) return NONE;
+      if (index[place] === hash && this.#field(entry, SLOT) === slot && this.#keys[entry] === key) return entry;
+    }
+  }
+
+  #add(slot: number, key: string, hash: number): Entry {
+    const entry = this.#keys.length;
+    if (ROW * entry === this.#rows.length) this.#grow();
+    this.#keys.push(key);
+    this.#counted.push(undefined);
+    placeIn(this.#index, hash, entry);
+    const row = entry * ROW;
+    this.#rows[row + SLOT] = slot;
+    this.#rows[row + NEXT] = this.#heads[slot] as number;
+    this.#heads[slot] = entry + 1;
+    if (this.#sorted.size > 0) this.#sorted.delete(slot);
+    this.#wait(slot, entry);
+    this.#bytes += ENTRY_WEIGHT + key.length;
+    return entry;
+  }
+
+  /** Twice as many entries: a copy of the rows, and an index that is at most half full. */
+  #grow(): void {
+    const rows = new Uint32Array(2 * this.#rows.length);
+    rows.set(this.#rows);
+    this.#rows = rows;
+    const index = new Uint32Array(2 * this.#index.length);
+    for (let place = 0; place < this.#index.length; place += 2) {
+      const entry = (this.#index[place + 1] as number) - 1;
+      if (entry !== NONE) placeIn(index, this.#index[place] as number, entry);
+    }
+    this.#index = index;
+  }
+
+  #put(entry: Entry, { bytes, start, end }: Body): void {
+    const rows = this.#rows;
+    const row = entry * ROW;
+    const length = end - start;
+    if ((rows[row + START] as number) + length > (rows[row + LIMIT] as number)) {
+      rows[row + CHUNK] = this.#arena.reserve(length);
+      rows[row + START] = this.#arena.at;
+      rows[row + LIMIT] = this.#arena.at + length;
+      this.#bytes += length;
+    }
+    const at = rows[row + START] as number;
+    bytes.copy(this.#arena.chunk(rows[row + CHUNK] as number), at, start, end);
+    rows[row + END] = at + length;
+    const [epoch, n] = versionAt(bytes, start);
+    rows[row + EPOCH] = epoch;
+    rows[row + N_HIGH] = Math.floor(n / 2 ** 32);
+    rows[row + N_LOW] = n;
+  }
+}
+
+function placeIn(index: Uint32Array, hash: number, entry: Entry): void {
+  const mask = index.length - 1;
+  let place = (hash << 1) & mask;
+  while (index[place + 1] !== 0) place = (place + 2) & mask;
+  index[place] = hash;
+  index[place + 1] = entry + 1;
+}
