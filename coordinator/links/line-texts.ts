@@ -2,6 +2,7 @@
 // their batch lines, and becomes JSON once a turn. Where whole lists are the same (three copies on three nodes), the list becomes
 // bytes once, too: each of its lines is a head of its own and the shared rest. Pure.
 import type { DataOp } from "../../shared/protocol/node-messages.ts";
+import { opText } from "./op-text.ts";
 
 /** A line: text, without its newline, or a head and the bytes that follow it, newline included. */
 export type LineText = string | { readonly head: string; readonly rest: Uint8Array };
@@ -20,7 +21,7 @@ export class LineTexts {
     this.#encode = encode;
   }
 
-  /** The JSON of a message, as `JSON.stringify` would have it. */
+  /** The JSON of a message. */
   of(message: object): LineText {
     if (!isBatch(message)) return JSON.stringify(message);
     const { ops, ...envelope } = message;
@@ -50,10 +51,10 @@ export class LineTexts {
   }
 
   #textOf(op: DataOp): string {
-    if (op.op === "read") return JSON.stringify(op); // no other replica is asked the same
+    if (op.op === "read") return opText(op); // no other replica is asked the same
     const known = this.#texts.get(op);
     if (known !== undefined) return known;
-    const text = JSON.stringify(op);
+    const text = opText(op);
     this.#texts.set(op, text);
     return text;
   }

@@ -5,6 +5,7 @@
 // no escape are taken as they are, and copied once, when the line is written.
 import type { Level, ScanRequest } from "../protocol/client-messages.ts";
 import type { WireValue } from "../record.ts";
+import { escaped } from "../json-text.ts";
 
 /** What the client library says of an operation: fields that JSON leaves out are undefined, so that all are of one shape. */
 export type ClientMessage = PutMessage | DeleteMessage | GetMessage | ScanMessage;
@@ -35,10 +36,6 @@ export interface GetMessage {
 
 export type ScanMessage = Pick<ScanRequest, "op" | "prefix" | "limit" | "cursor">;
 
-/** What JSON escapes. Surrogates are judged by JSON.stringify, which knows whether they are paired. */
-// oxlint-disable-next-line no-control-regex
-const ESCAPED = /["\\\u0000-\u001f\ud800-\udfff]/;
-
 /** How a message ends behind its last text. */
 const ENDS: Readonly<Record<Level | "", string>> = {
   "": '"}',
@@ -68,9 +65,4 @@ export function operationText(message: ClientMessage): string {
 function conditionText(message: PutMessage | DeleteMessage): string {
   const create = message.op === "put" && message.ifAbsent === true ? ',"ifAbsent":true' : "";
   return message.ifVersion === undefined ? create : `${create},"ifVersion":"${escaped(message.ifVersion)}"`;
-}
-
-/** What stands between the quotes. */
-function escaped(text: string): string {
-  return ESCAPED.test(text) ? JSON.stringify(text).slice(1, -1) : text;
 }

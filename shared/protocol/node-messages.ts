@@ -109,7 +109,10 @@ export interface RolesOp {
 
 export type DataOp = ReadOp | WriteOp | SlotsOp | InstallOp | RemoveOp | PurgeOp | DigestOp | ListOp | PullOp | RolesOp;
 
-/** The envelope of data operations: who it is for, and who leads. */
+/**
+ * The envelope of data operations: who it is for, and who leads. Answered with `results`, one an operation; where there are several
+ * and each is a mere ok, `results` is left out. A refusal of the line is that of each operation in it.
+ */
 export interface BatchRequest {
   readonly id: number;
   readonly op: "batch";

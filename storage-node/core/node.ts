@@ -23,7 +23,7 @@ import type { Engine } from "../engine/engine.ts";
 import { Control } from "./control.ts";
 import { Introductions } from "./introductions.ts";
 import { refuse } from "./refuse.ts";
-import { asResult, Horizon, notOwner, Registers } from "./register.ts";
+import { asResult, Horizon, notOwner, OK, Registers } from "./register.ts";
 import { SlotOperations } from "./slot-operations.ts";
 import { copyOf, pullable, pullRequest } from "./transfer.ts";
 import { Voting, type Introduction } from "./voting.ts";
@@ -274,7 +274,8 @@ export class StorageNode {
     if (first?.op === "pull") return this.#pull(peer, line, first);
     const horizon = new Horizon();
     const results = line.ops.map((op) => this.#operations.perform(op, horizon));
-    this.#answer(peer, line.id, { status: "ok", results }, horizon.position);
+    const body = results.length > 1 && results.every(isPlain) ? OK : { status: "ok", results };
+    this.#answer(peer, line.id, body, horizon.position);
   }
 
   /** N1. */
@@ -360,6 +361,11 @@ export class StorageNode {
     if (this.#control.slot(slot).role !== "member") return this.#answer(peer, line.id, notOwner(slot), 0);
     this.#answer(peer, line.id, asResult(this.#engine.read(slot, line.key)), 0);
   }
+}
+
+/** Whether a result says nothing but that it is ok. */
+function isPlain(result: OpResult): boolean {
+  return result === OK;
 }
 
 /** The page in a source's answer, or why there is none. */

@@ -98,7 +98,8 @@ export class Registers {
   }
 }
 
-const OK = { status: "ok" } as const;
+/** A write that is stored, or was. */
+export const OK = { status: "ok" } as const;
 
 const ABSENT: ReadResult = { status: "ok", version: ZERO, value: null };
 

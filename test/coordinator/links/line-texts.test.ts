@@ -2,8 +2,9 @@
 import { expect, test } from "vitest";
 import { LineTexts } from "../../../coordinator/links/line-texts.ts";
 
-const read = { op: "read", slot: 7, stamp: [1, 1], key: 'a "quoted" key' } as const;
-const write = { ...read, op: "write", version: [1, 2], value: "line\nbreak", operation: "x:1" } as const;
+const place = { slot: 7, stamp: [1, 1] } as const;
+const read = { op: "read", ...place, key: 'a "quoted" key' } as const;
+const write = { op: "write", ...place, version: [1, 2], key: "k", value: "line\nbreak", operation: "x:1" } as const;
 const batch = { id: 4, op: "batch", group: 0, cluster: "c", node: "A", incarnation: "i", epoch: 1, ops: [read, write] };
 
 /** The line that a connection makes of it. */

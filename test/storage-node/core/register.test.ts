@@ -136,6 +136,14 @@ describe("N8", () => {
     expect(node.sync()).toMatchObject([{ results: [{ version: [0, 0] }, { status: "ok" }] }]);
   });
 
+  test("N8: a line of writes that are all stored is answered with one ok, and with each result where one is not", () => {
+    const node = NodeBench.member();
+    node.line([write([1, 5]), write([1, 6])]);
+    expect(node.sync()).toEqual([{ id: expect.any(Number) as number, status: "ok" }]);
+    const answers = node.line([write([1, 6]), write([1, 4])]);
+    expect(answers).toMatchObject([{ results: [{ status: "ok" }, { code: "SUPERSEDED" }] }]);
+  });
+
   test("N8: nothing is answered about a slot whose role is on its way to the disk", () => {
     const node = NodeBench.member();
     node.line([step("drop", [1, 2])]);
