@@ -7,6 +7,7 @@
 // the garbage collector has little to visit; an overwrite of the same size costs no memory, and nothing at a checkpoint.
 import { randomInt } from "node:crypto";
 import { assert } from "../../shared/assert.ts";
+import { fnv1a } from "../../shared/fnv.ts";
 import { compareKeys } from "../../shared/key-order.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import type { StoredRecord } from "../../shared/record.ts";
@@ -46,15 +47,8 @@ const ENTRIES_FIRST = 64;
 const ENTRY_WEIGHT = 128;
 const WIPE_WEIGHT = 64;
 
-/** Nobody can know which keys would fall together. */
-const SEED = randomInt(2 ** 32);
-
-/** FNV-1a over the key's code units, its high bits folded in. */
-function hashOf(slot: number, key: string): number {
-  let hash = SEED ^ slot;
-  for (let index = 0; index < key.length; index++) hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
-  return (hash ^ (hash >>> 15)) >>> 0;
-}
+/** Nobody can know which keys fall together. */
+const SALT = randomInt(2 ** 32);
 
 export class Generation {
   /** `[hash, entry + 1]…`, as many places as a power of two; 0 in the second: free. */
@@ -88,7 +82,7 @@ export class Generation {
   }
 
   find(slot: number, key: string): Entry {
-    return this.#find(slot, key, hashOf(slot, key));
+    return this.#find(slot, key, fnv1a(key, SALT ^ slot));
   }
 
   key(entry: Entry): string {
@@ -122,7 +116,7 @@ export class Generation {
   /** Sets a register, or notes that it is gone where there is no body. */
   set(slot: number, key: string, body: Body | undefined): void {
     assert(slot >= 0 && slot < SLOTS, "a slot is within range");
-    const hash = hashOf(slot, key);
+    const hash = fnv1a(key, SALT ^ slot);
     let entry = this.#find(slot, key, hash);
     if (entry === NONE) entry = this.#add(slot, key, hash);
     else if (!this.waits(entry)) this.#wait(slot, entry);
