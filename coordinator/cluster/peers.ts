@@ -34,6 +34,9 @@ export class Peer {
   refusedBecause: string | undefined;
   /** Counts connections that were greeted: only the newest greeting goes on. */
   greetings = 0;
+  /** Whether its roles are being looked after, and whether there was reason to look again since they were asked for. */
+  mending = false;
+  doubted = false;
   /** What operators were told last; undefined until it was seen up, or was given time to appear. */
   toldDown: boolean | undefined;
 
@@ -156,9 +159,8 @@ export class Peers {
    */
   *#greet(peer: Peer): Script<void> {
     const { link } = peer;
-    const greeting = ++peer.greetings;
-    const stands = (): boolean =>
-      this.#current(peer) && peer.greetings === greeting && link.isUp("data") && link.isUp("control");
+    peer.greetings++;
+    const stands = this.#standing(peer);
     const { cluster } = this.#host.state();
     const hello = { op: "hello", versions: PROTOCOL_VERSIONS, cluster, leader: this.#host.address };
     for (;;) {
@@ -170,6 +172,19 @@ export class Peers {
     }
     link.direct({ cluster, node: peer.id, incarnation: peer.member.incarnation, epoch: this.#host.epoch });
     yield* this.#mendRoles(peer, stands);
+  }
+
+  /** A step at a node was not acknowledged, though its connection stands: what came of it is asked for, and made good. */
+  mend(peer: Peer): void {
+    peer.doubted = true;
+    // Where no data flows it is greeted anew, and its roles are asked for then.
+    if (!peer.mending && peer.up) run(this.#mendRoles(peer, this.#standing(peer)));
+  }
+
+  /** Whether its connections are still those of now. */
+  #standing(peer: Peer): () => boolean {
+    const { link, greetings } = peer;
+    return () => this.#current(peer) && peer.greetings === greetings && link.isUp("data") && link.isUp("control");
   }
 
   #current(peer: Peer): boolean {
@@ -191,16 +206,18 @@ export class Peers {
   }
 
   *#mendRoles(peer: Peer, stands: () => boolean): Script<void> {
-    for (;;) {
+    peer.mending = true;
+    while (stands()) {
+      peer.doubted = false;
       const result = yield* wait(peer.link.ask({ op: "roles" }, HELLO_TIMEOUT_MS));
       if (!stands()) return;
       if (result.status === "error") {
         if (result.code === "FENCED") this.#host.fenced(Number(result["fence"]));
-      } else if (yield* this.#mendOnce(peer, (result as RolesResult).roles)) {
+      } else if ((yield* this.#mendOnce(peer, (result as RolesResult).roles)) && !peer.doubted) {
+        peer.mending = false;
         return;
       }
       yield* wait(sleep(this.#host.links.timers, MEND_MS));
-      if (!stands()) return;
     }
   }
 

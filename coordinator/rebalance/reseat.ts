@@ -4,6 +4,7 @@
 import type { NodeId } from "../../shared/ids.ts";
 import { run, wait, all, type Script } from "../../shared/script.ts";
 import { withPlacements, type Placement } from "../../shared/cluster-state.ts";
+import type { Peer } from "../cluster/peers.ts";
 import { commitPlacement } from "../cluster/slot-runtime.ts";
 import { byNode, everyone, newAttempt, slotsStep, STEP_TIMEOUT_MS, type Attempt } from "./attempt.ts";
 import { Abort, type Move, type RebalanceContext } from "./context.ts";
@@ -108,14 +109,14 @@ function* commit({ context, changes, stamp, retags }: Attempt): Script<boolean> 
   return true;
 }
 
-/** M5: new members serve, removed ones forget. Acknowledgements that are lost are made good when the node is greeted again. */
+/** M5: new members serve, removed ones forget. Where a node does not acknowledge it, what came of it is found out and made good. */
 function* install(attempt: Attempt): Script<void> {
   const { context, changes } = attempt;
   const installing = [...byNode(changes, ({ next }) => next)].map(([id, slots]) => run(installAt(attempt, id, slots)));
   for (const [id, slots] of byNode(changes, ({ removed }) => removed)) {
     const peer = context.peers.get(id);
     for (const slot of slots) if (peer) peer.confirmed[slot] = 0;
-    if (peer?.up) slotsStep(attempt, "drop")(id, slots);
+    if (peer?.up) run(dropAt(attempt, peer, slots));
   }
   yield* wait(all(installing));
 }
@@ -125,5 +126,10 @@ function* installAt({ context, stamp }: Attempt, id: NodeId, slots: readonly num
   if (!peer?.up) return;
   const op = { op: "install", slots, stamp, committed: stamp } as const;
   const result = yield* wait(peer.link.ask(op, STEP_TIMEOUT_MS));
-  if (context.active()) context.peers.confirm(peer, slots, stamp, result);
+  if (context.active() && !context.peers.confirm(peer, slots, stamp, result)) context.peers.mend(peer);
+}
+
+function* dropAt(attempt: Attempt, peer: Peer, slots: readonly number[]): Script<void> {
+  const result = yield* wait(slotsStep(attempt, "drop")(peer.id, slots));
+  if (result.status === "error") attempt.context.peers.mend(peer);
 }

@@ -1,15 +1,13 @@
 // Run: one seed from its first node to its verdict. A cluster is set up in quiet; then clients, topology changes and faults go on side by
 // side; then everything is healed, what was begun has to end within a bound, every key is read once more, and the history is judged.
-import { memberOf } from "../../shared/cluster-state.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import { simulateSlots } from "../../shared/limits.ts";
-import { slotOf } from "../../shared/slot.ts";
-import { format, ZERO } from "../../shared/version.ts";
 import { Clients } from "./clients.ts";
 import { COORDINATORS, Faults } from "./faults.ts";
 import { checkHistory } from "./linearizability.ts";
 import type { Message } from "./network.ts";
 import { between, chance, pick, seeded, type Random } from "./random.ts";
+import { isEqual } from "./replicas.ts";
 import { CLIENT_LATE_MS_WITH_COLLECTION, scenarioOf, type Scenario } from "./scenario.ts";
 import { World } from "./world.ts";
 
@@ -214,22 +212,11 @@ class Run {
   #becomeEqual(): void {
     const world = this.#world;
     try {
-      world.runUntil(() => this.#scenario.clients.keys.every((key) => this.#isEqual(key)), EQUAL_MS_MAX);
+      world.runUntil(() => this.#scenario.clients.keys.every((key) => isEqual(world, key)), EQUAL_MS_MAX);
     } catch {
-      const different = this.#scenario.clients.keys.filter((key) => !this.#isEqual(key));
+      const different = this.#scenario.clients.keys.filter((key) => !isEqual(world, key));
       throw new Error(`C9: replicas did not become equal: ${different.join(", ")}`);
     }
-  }
-
-  #isEqual(key: string): boolean {
-    const state = this.#world.leader?.core?.state;
-    if (!state) return false;
-    const slot = slotOf(key, state.seed);
-    const versions = state.slots[slot]?.members.map((id) => {
-      const address = memberOf(state, id)?.address ?? "";
-      return format(this.#world.nodes.get(address)?.disk.register(slot, key)?.version ?? ZERO);
-    });
-    return new Set(versions).size <= 1;
   }
 
   /** Once everything is healed, every key can be read, soon. */

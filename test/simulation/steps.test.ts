@@ -7,6 +7,7 @@ import { Clients } from "./clients.ts";
 import { checkHistory } from "./linearizability.ts";
 import { addMembers } from "./members.ts";
 import type { Message, Passing } from "./network.ts";
+import { isEqual } from "./replicas.ts";
 import { World } from "./world.ts";
 
 const LEADER = "127.0.0.1:7401";
@@ -105,6 +106,9 @@ function strikeOnce(seed: number, change: Message, step: Step, blow: (typeof BLO
   for (const key of KEYS) readBack(world, clients, key);
   const verdict = checkHistory(clients.history.operations());
   expect(verdict).toMatchObject({ ok: true });
+  // Whatever was struck: everybody who should be a member is one, soon, and gets what is written now.
+  for (const key of KEYS) expect(world.ask({ op: "put", key, value: "last" })).toMatchObject({ status: "ok" });
+  world.runUntil(() => KEYS.every((key) => isEqual(world, key)), 60_000);
   return struck;
 }
 
