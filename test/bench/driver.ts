@@ -38,6 +38,10 @@ class HoldfastCaller implements Caller {
     return Promise.all(keys.map((key) => this.#client.get(key)));
   }
 
+  remove(key: string): Promise<unknown> {
+    return this.#client.delete(key);
+  }
+
   async replace(key: string, value: string): Promise<void> {
     const entry = await this.#client.get(key);
     try {

@@ -1,6 +1,8 @@
 // Figures of a run of the benchmark: one row a workload, with the medians of its rounds for every store. Pure; the JSON file
 // holds exactly this.
+import type { GrowthStep } from "./growth-plan.ts";
 import type { RunFigures } from "./load-process.ts";
+import type { SoakSample } from "./soak-trend.ts";
 
 /** Medians over the rounds of one store. */
 export interface StoreFigures {
@@ -30,6 +32,16 @@ export interface Single {
   readonly value: number;
   readonly unit: string;
   readonly note?: string;
+  /** A promise was not kept, whatever the speed: the run ends with status 1. */
+  readonly broken?: true;
+}
+
+/** What one kind of operation costs in a cluster of that many keys and nodes: growth.ts. */
+export interface GrowthRow extends GrowthStep {
+  readonly work: string;
+  readonly figures: StoreFigures;
+  /** Of the largest node, under that many keys. */
+  readonly residentMiB: number;
 }
 
 export interface Report {
@@ -38,6 +50,10 @@ export interface Report {
   readonly versions: Readonly<Record<string, string>>;
   readonly rows: readonly Row[];
   readonly singles: readonly Single[];
+  /** Absent where growth was not measured. */
+  readonly growth?: readonly GrowthRow[];
+  /** Absent where there was no soak. */
+  readonly soak?: readonly SoakSample[];
 }
 
 export const OURS = "holdfast";
@@ -47,6 +63,11 @@ export function medianOf(values: readonly number[]): number {
   const middle = sorted.length >> 1;
   const upper = sorted[middle] ?? 0;
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
+}
+
+/** The least value that this share of all does not exceed. @param share Above 0, up to 1. */
+export function quantileOf(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.ceil(values.length * share) - 1] ?? 0;
 }
 
 /** @param runs One a round. At least one. */
@@ -80,6 +101,24 @@ export function rowOf(workload: string, runs: Readonly<Record<string, readonly R
     p99: (ours?.p99Ms ?? 0) / peer.p99Ms,
   });
   return { workload, stores, ratios: Object.fromEntries(peers.map(([name, peer]) => [name, ratio(peer)])) };
+}
+
+/** A single figure beside the most that it may be. */
+export function barred(single: Single, atMost: number): Single {
+  const verdict = single.value <= atMost ? "within" : "OVER";
+  return { ...single, note: `${verdict} the bar of ${atMost} ${single.unit}` };
+}
+
+/** A count that must be none. */
+export function none(name: string, value: number, unit: string): Single {
+  return { name, value, unit, ...(value > 0 && { broken: true }) };
+}
+
+/** How many operations of a run were not acknowledged, and why. */
+export function failures(name: string, errors: RunFigures["errors"]): Single {
+  const text = Object.entries(errors).map(([code, count]) => `${count} × ${code}`);
+  const value = Object.values(errors).reduce((sum, count) => sum + count, 0);
+  return { name: `${name}, failed or unknown`, value, unit: "operations", ...(value > 0 && { note: text.join(", ") }) };
 }
 
 /** Rows whose ratio fell by more than this share since the baseline, in words. */

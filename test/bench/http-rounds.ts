@@ -7,7 +7,7 @@ import path from "node:path";
 import { type Row, rowOf } from "./figures.ts";
 import type { RunFigures } from "./load-process.ts";
 import { cpuSeconds } from "./process-figures.ts";
-import { short } from "./report-text.ts";
+import { short } from "./figure-text.ts";
 import type { Plan } from "./rounds.ts";
 import type { Store } from "./store.ts";
 import { VALUE_BYTES, valueOf } from "./workload.ts";

@@ -15,6 +15,8 @@ export type ToLoad =
       readonly seed: number;
       readonly warmMs: number;
       readonly measureMs: number;
+      /** Operations are issued by this schedule; without it as the workload says, each caller as soon as it was answered. */
+      readonly ratePerSecond?: number;
     };
 
 export type FromLoad =

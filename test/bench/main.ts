@@ -8,40 +8,44 @@
 //   --seconds <n>    measured in each turn (default 4)
 //   --json <file>    writes the report there, and a chart beside it
 //   --check [file]   compares ratios with a committed report; says which fell by more than a quarter, and exits with 1
+//
+// A whole run ends with growth; these are measured alone when they are asked for by name, in clusters of their own:
+//
+//   --only growth    cost of puts and gets where keys, nodes and values grow one at a time: operations a second, latencies, CPU, memory.
+//                    --keys 10000,100000,1000000  --nodes 1,3,5  --values 100,1024,65536 say how far; 10000000 keys
+//                    take minutes to fill and gigabytes of disk
+//   --only tail      puts at half load, issued by schedule, and small puts beside a writer of 1 MiB values; --minutes 10
+//   --only failover  the leader is killed again and again under writers: time to the standby's first acknowledgement; --kills 20
+//   --only soak      overwriting and deleting at half load: memory, files, and whether replicas differ at the end; --minutes 60
+//
+// Bars are said beside their figures and break nothing; an acknowledged write that is lost, or replicas that differ, exit with 1.
 import { readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
-import { parseArgs } from "node:util";
 import { etcdByItsOwnTool } from "./etcd-store.ts";
+import { failover } from "./failover.ts";
 import { fallen, type Report, type Row, type Single } from "./figures.ts";
+import { type Flags, parseFlags, USAGE } from "./flags.ts";
+import { growth } from "./growth.ts";
 import { hasWrk, measureHttp } from "./http-rounds.ts";
 import { chartOf, tableOf } from "./report-text.ts";
-import { measureRow, type Contestants } from "./rounds.ts";
+import { measureRow, type Contestants, type Plan } from "./rounds.ts";
 import { coldUp, idleMemory } from "./singles.ts";
+import { soak } from "./soak.ts";
 import { Systems } from "./systems.ts";
+import { tail, type TailPlan } from "./tail.ts";
 import { addedNode, repairCost } from "./upkeep.ts";
 import { KEYS, LARGE, MAIN, OURS, VALUE_BYTES, type Workload } from "./workload.ts";
 
-const BASELINE = "test/bench/baseline.json";
 const QUICK = ["put, 64 in flight", "put, 1024 in flight", "get, 64 in flight"];
 const QUICK_KEYS = 20_000;
 
-interface Flags {
-  readonly quick: boolean;
-  readonly alone: boolean;
-  readonly only: string;
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly json: string | undefined;
-  readonly check: string | undefined;
-}
+const note = (line: string): void => void process.stderr.write(`${line}\n`);
 
 /** @param argv Arguments without the program's name. */
 export async function main(argv: string[]): Promise<void> {
-  const flags = parse(argv);
+  const flags = parseFlags(argv);
   if (typeof flags === "string") {
-    process.stderr.write(
-      `${flags}\nusage: npm run bench -- [--quick] [--only text] [--alone] [--rounds 3] [--seconds 4] [--json file] [--check [file]]\n`,
-    );
+    process.stderr.write(`${flags}\n${USAGE}\n`);
     process.exitCode = 2;
     return;
   }
@@ -53,6 +57,7 @@ export async function main(argv: string[]): Promise<void> {
     for (const line of tableOf(report)) tell(line);
     if (flags.json !== undefined) write(report, flags.json);
     if (flags.check !== undefined) process.exitCode = check(report, flags.check);
+    if (report.singles.some(({ broken }) => broken)) process.exitCode = 1;
   } finally {
     await systems.stopAll();
   }
@@ -62,11 +67,30 @@ function tell(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-function note(line: string): void {
-  process.stderr.write(`${line}\n`);
+async function run(flags: Flags, systems: Systems): Promise<Report> {
+  const alone = ALONE[flags.only];
+  if (flags.quick || alone === undefined) return await compare(flags, systems);
+  return { format: 1, machine: machine(), versions: {}, rows: [], singles: [], ...(await alone(flags, systems)) };
 }
 
-async function run(flags: Flags, systems: Systems): Promise<Report> {
+/** What `--only` measures by these names, and nothing else then. */
+const ALONE: Readonly<Record<string, (flags: Flags, systems: Systems) => Promise<Partial<Report>>>> = {
+  growth: async (flags, systems) => ({ growth: await growth(systems, flags.growth, planOf(flags)) }),
+  tail: async (flags, systems) => ({ singles: await tail(systems, tailPlanOf(flags)) }),
+  failover: async ({ kills }) => ({ singles: await failover(kills, note) }),
+  soak: async ({ minutes }, systems) => await soak(systems, minutes, note),
+};
+
+function planOf({ rounds, seconds }: Flags): Plan {
+  return { rounds, measureMs: seconds * 1_000, note };
+}
+
+function tailPlanOf({ minutes, rounds, seconds }: Flags): TailPlan {
+  return { minutes, rounds, turnMs: seconds * 1_000, note };
+}
+
+/** Our cluster beside the peers. */
+async function compare(flags: Flags, systems: Systems): Promise<Report> {
   const chosen = (list: readonly Workload[]): Workload[] =>
     list.filter(({ name }) => name.includes(flags.only) && (!flags.quick || QUICK.includes(name)));
   const whole = !flags.quick && flags.only === "";
@@ -80,7 +104,7 @@ async function run(flags: Flags, systems: Systems): Promise<Report> {
   note("filling in the keys …");
   for (const { target } of stores) if (target !== null) await load.fill(target, keys, VALUE_BYTES);
   const rows: Row[] = [];
-  const plan = { rounds: flags.rounds, measureMs: flags.seconds * 1_000, note };
+  const plan = planOf(flags);
   const measure = async (list: readonly Workload[], contestants: Contestants): Promise<void> => {
     for (const workload of list)
       rows.push(await measureRow({ ...workload, keys: Math.min(keys, workload.keys) }, contestants, plan));
@@ -102,7 +126,10 @@ async function run(flags: Flags, systems: Systems): Promise<Report> {
   const upkeep = { store: holdfast, load, rounds: flags.rounds, note };
   if (whole || flags.only === "repair") singles.push(...(await repairCost(upkeep)));
   if (whole || flags.only === "addnode") singles.push(...(await addedNode(upkeep)));
-  return { format: 1, machine: machine(), versions, rows, singles };
+  const report: Report = { format: 1, machine: machine(), versions, rows, singles };
+  if (!whole) return report;
+  await systems.stop(holdfast);
+  return { ...report, growth: await growth(systems, flags.growth, plan) };
 }
 
 function machine(): Report["machine"] {
@@ -128,27 +155,4 @@ function check(report: Report, file: string): number {
   tell(complaints.length === 0 ? `no ratio fell by more than a quarter since ${file}` : `fell since ${file}:`);
   for (const complaint of complaints) tell(`  ${complaint}`);
   return complaints.length === 0 ? 0 : 1;
-}
-
-/** What was asked for, or why it is not understood. */
-function parse(argv: string[]): Flags | string {
-  const text = { type: "string" } as const;
-  const flag = { type: "boolean", default: false } as const;
-  // `--check` alone means the committed report.
-  const args = argv.map((arg, index) =>
-    arg === "--check" && (argv[index + 1] ?? "--").startsWith("--") ? `--check=${BASELINE}` : arg,
-  );
-  try {
-    const { values } = parseArgs({
-      args,
-      options: { quick: flag, alone: flag, only: text, rounds: text, seconds: text, json: text, check: text },
-    });
-    const { quick, alone, only = "", json, check: checked } = values;
-    const rounds = Number(values.rounds ?? (quick ? 1 : 3));
-    const seconds = Number(values.seconds ?? (quick ? 2 : 4));
-    if (!(rounds >= 1 && Number.isSafeInteger(rounds) && seconds > 0)) return "--rounds, --seconds: numbers above zero";
-    return { quick, alone, only, rounds, seconds, json, check: checked };
-  } catch (error) {
-    return (error as Error).message;
-  }
 }

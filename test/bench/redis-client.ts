@@ -50,6 +50,10 @@ export class RedisConnection implements Caller {
     return this.ask(keys.map((key) => command("GET", key)).join(""), keys.length);
   }
 
+  remove(key: string): Promise<unknown> {
+    return this.ask(command("DEL", key) + command("WAIT", "1", "0"), 2);
+  }
+
   replace(): Promise<never> {
     throw new Error("not measured of Redis: its conditional writes need a script");
   }

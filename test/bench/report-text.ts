@@ -1,6 +1,10 @@
 // The report as people read it: a table on the terminal and a chart. Pure.
-import type { Report, Row, StoreFigures } from "./figures.ts";
+import { cpuText, errorsText, inColumns, short } from "./figure-text.ts";
+import type { Report, Row } from "./figures.ts";
 import { OURS } from "./figures.ts";
+import { growthTableOf } from "./growth-text.ts";
+import { trendTableOf } from "./soak-text.ts";
+import { trendsOf } from "./soak-trend.ts";
 
 const BAR_HEIGHT = 14;
 const ROW_GAP = 12;
@@ -12,23 +16,17 @@ const COLOURS: Readonly<Record<string, string>> = { holdfast: "#2563eb", redis: 
 /** One line a workload and store; ours first, the peers with what ours is of theirs. */
 export function tableOf(report: Report): string[] {
   const head = ["workload", "store", "ops/s", "×", "p50 ms", "p99 ms", "p99 ×", "CPU µs/op (by role)"];
-  const lines = [head, ...report.rows.flatMap(linesOf)];
-  const widths = head.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
-  const text = lines.map((line) =>
-    line
-      .map((cell, column) => pad(cell, widths[column] ?? 0, column))
-      .join("  ")
-      .trimEnd(),
-  );
+  const rows = inColumns([head, ...report.rows.flatMap(linesOf)], (column) => column < 2 || column === 7);
   const singles = report.singles.map(
     ({ name, value, unit, note }) => `${name}: ${short(value)} ${unit}${note ? ` (${note})` : ""}`,
   );
-  return [
-    text[0] ?? "",
-    "-".repeat(text[0]?.length ?? 0),
-    ...text.slice(1),
-    ...(singles.length > 0 ? ["", ...singles] : []),
+  const blocks = [
+    report.rows.length > 0 ? rows : [],
+    growthTableOf(report.growth ?? []),
+    trendTableOf(trendsOf(report.soak ?? [])),
+    singles,
   ];
+  return blocks.filter((block) => block.length > 0).flatMap((block, index) => (index === 0 ? block : ["", ...block]));
 }
 
 function linesOf(row: Row): string[][] {
@@ -45,28 +43,6 @@ function linesOf(row: Row): string[][] {
       cpuText(figures) + errorsText(figures),
     ];
   });
-}
-
-function pad(cell: string, width: number, column: number): string {
-  const isText = column < 2 || column === 7;
-  return isText ? cell.padEnd(width) : cell.padStart(width);
-}
-
-function cpuText({ cpuMicros }: StoreFigures): string {
-  return Object.entries(cpuMicros)
-    .map(([role, micros]) => `${role} ${micros.toFixed(1)}`)
-    .join(" · ");
-}
-
-function errorsText({ errors }: StoreFigures): string {
-  const text = Object.entries(errors).map(([code, count]) => `${count} × ${code}`);
-  return text.length === 0 ? "" : ` · errors: ${text.join(", ")}`;
-}
-
-/** Four digits at most, then thousands. */
-export function short(value: number): string {
-  if (value >= 10_000) return `${(value / 1_000).toFixed(1)} k`;
-  return value >= 100 ? value.toFixed(0) : value.toFixed(2);
 }
 
 /** Bars of operations a second, every workload on a scale of its own. */

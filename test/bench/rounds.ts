@@ -2,7 +2,7 @@
 // of them alike.
 import { type Row, rowOf } from "./figures.ts";
 import type { LoadProcess, RunFigures } from "./load-process.ts";
-import { short } from "./report-text.ts";
+import { short } from "./figure-text.ts";
 import type { Store } from "./store.ts";
 import type { Workload } from "./workload.ts";
 

@@ -13,9 +13,12 @@ import { residentMiB } from "./process-figures.ts";
 const UP_MS_MAX = 60_000;
 
 /** Resident memory of an idle node, the largest of them. */
-export function idleMemory({ cluster }: HoldfastStore): Single {
-  const memory = cluster.nodeIds.map((id) => residentMiB(cluster.node(id).child.pid ?? 0));
-  return { name: `${OURS}: idle node, resident`, value: Math.max(...memory), unit: "MiB" };
+export function idleMemory(store: HoldfastStore): Single {
+  return { name: `${OURS}: idle node, resident`, value: largestNodeMiB(store), unit: "MiB" };
+}
+
+export function largestNodeMiB({ cluster }: HoldfastStore): number {
+  return Math.max(...cluster.nodeIds.map((id) => residentMiB(cluster.node(id).child.pid ?? 0)));
 }
 
 /** `./runtime up` in an empty directory, until its shell prompts. */

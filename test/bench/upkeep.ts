@@ -40,7 +40,7 @@ export async function repairCost(bench: Bench): Promise<Single[]> {
   const { cluster, target } = store;
   if (target === null) return [];
   await load.fill(target, KEYS, VALUE_BYTES);
-  await inStep(bench);
+  await inStep(store);
   const rates = { off: [] as number[], comparing: [] as number[], mending: [] as number[] };
   const seconds: number[] = [];
   for (let round = 1; round <= rounds; round++) {
@@ -124,7 +124,7 @@ async function comparing(bench: Bench): Promise<number> {
 async function mending(bench: Bench): Promise<{ readonly rate: number; readonly seconds: number }> {
   const startedMs = performance.now();
   let seconds = 0;
-  const caughtUp = inStep(bench).then(() => void (seconds = (performance.now() - startedMs) / 1_000));
+  const caughtUp = inStep(bench.store).then(() => void (seconds = (performance.now() - startedMs) / 1_000));
   const rates: number[] = [];
   while (seconds === 0) rates.push(await puts(bench, SLICE_MS, 0));
   await caughtUp;
@@ -133,7 +133,8 @@ async function mending(bench: Bench): Promise<{ readonly rate: number; readonly 
   return { rate: whole.reduce((sum, rate) => sum + rate, 0) / whole.length, seconds };
 }
 
-async function inStep({ store }: Bench): Promise<void> {
+/** Waits until every node has what it missed. */
+export async function inStep(store: HoldfastStore): Promise<void> {
   const look = async (): Promise<true | undefined> => {
     await sleep(100); // asking costs, too
     const { nodes } = await store.cluster.call({ op: "status" });

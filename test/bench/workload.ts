@@ -2,8 +2,11 @@
 // system of a round is asked the same.
 import { seededRandom } from "../support/random.ts";
 
-/** `put` and `get` alone, or a mix with this share of gets (YCSB A: 0.5, B: 0.95); `replace`: a put under the version just read. */
-export type Work = "put" | "get" | "mixed-95" | "mixed-50" | "replace";
+/**
+ * `put` and `get` alone, or a mix with this share of gets (YCSB A: 0.5, B: 0.95); `replace`: a put under the version just read;
+ * `churn`: puts, and a fifth deletes.
+ */
+export type Work = "put" | "get" | "mixed-95" | "mixed-50" | "replace" | "churn";
 
 export interface Workload {
   readonly name: string;
@@ -15,6 +18,8 @@ export interface Workload {
   readonly level: "one" | "quorum";
   readonly keys: number;
   readonly valueBytes: number;
+  /** Values are of any size from here to `valueBytes`; without it all are as large. */
+  readonly valueBytesMin?: number;
   /** `distinct`: every put writes a key that was never written. */
   readonly choice: "uniform" | "zipf" | "distinct";
 }
