@@ -7,7 +7,7 @@ import type { SlotLoad } from "./batch.ts";
 import type { RebalanceContext } from "./context.ts";
 
 const DIGEST_TIMEOUT_MS = 2_000;
-const SLOTS_AT_ONCE = 256;
+const SLOTS_AT_ONCE = 64;
 
 /** Keys and bytes of each slot, from whichever replica knows more. */
 export function* slotLoads(context: RebalanceContext): Script<(slot: number) => SlotLoad> {

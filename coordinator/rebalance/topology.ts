@@ -29,8 +29,6 @@ const TEND_MS = 1_000;
 const RETRY_MS_MAX = 2_000;
 /** Operations remembered after their end, for `ops`. */
 const ENDED_MAX = 16;
-/** Pause after each page while clients are served. */
-const PAUSE_MS = 5;
 
 export interface TopologyHost {
   readonly context: RebalanceContext;
@@ -242,7 +240,7 @@ export class Topology {
         progress.bytesMoved += bytes;
         this.#tell(operation);
       },
-      pauseMs: () => (this.#context.sequencer.inFlight > 0 ? PAUSE_MS : 0),
+      serving: () => this.#context.sequencer.inFlight > 0,
     };
     const keysBefore = progress.keysMoved;
     const { lost, rest } = this.#split(operation.change, batch);
