@@ -10,6 +10,7 @@ import { keyOf, valueOf, workload } from "./workload.ts";
 /** Writes under way while keys are filled in: fewer where values are large. */
 const FILL_IN_FLIGHT = 512;
 const FILL_BYTES = 8 * 1024 * 1024;
+const FILL_REPEATS = 5;
 
 process.on("message", (order: ToLoad) => void carryOut(order));
 process.on("disconnect", () => process.exit(0));
@@ -33,12 +34,32 @@ async function fill(target: Target, keys: number, valueBytes: number): Promise<v
   const inFlight = Math.max(1, Math.min(FILL_IN_FLIGHT, Math.floor(FILL_BYTES / valueBytes)));
   const driver = await openDriver(target, workload("fill", "put", inFlight));
   const value = valueOf(valueBytes);
+  const repeated = new Map<string, number>();
   let next = 0;
   const one = async (caller: Caller): Promise<void> => {
-    while (next < keys) await caller.put([keyOf(next++)], value);
+    while (next < keys) {
+      const key = keyOf(next++);
+      await insist(() => caller.put([key], value), repeated);
+    }
   };
   await Promise.all(Array.from({ length: inFlight }, (_, index) => one(driver.caller(index))));
   await driver.close();
+  for (const [code, count] of repeated)
+    process.stderr.write(`filling in: ${count} puts had to be repeated after ${code}\n`);
+}
+
+/** Tries again, some times: a store that stands still while it is filled ends no run, but it is told. */
+async function insist(put: () => Promise<unknown>, repeated: Map<string, number>): Promise<void> {
+  for (let left = FILL_REPEATS; ; left--) {
+    try {
+      await put();
+      return;
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (left === 0 || code === undefined) throw error;
+      repeated.set(code, (repeated.get(code) ?? 0) + 1);
+    }
+  }
 }
 
 async function measure(order: Extract<ToLoad, { type: "measure" }>): Promise<Measured> {
