@@ -79,7 +79,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 function bodyOf(stored: StoredRecord): Body {
   const writer = new RecordWriter(64);
-  writer.reserve(1_024 + 3 * String(stored.value).length);
+  writer.reserve(1_024 + 3 * JSON.stringify(stored).length);
   writeBody(writer, stored);
   return { bytes: writer.buffer, start: 0, end: writer.length };
 }
