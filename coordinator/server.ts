@@ -3,7 +3,7 @@
 // leaves in one line.
 import { randomUUID } from "node:crypto";
 import type { OwnerId } from "../shared/ids.ts";
-import { lineBytesMax } from "../shared/limits.ts";
+import { lineBytesMax, VALUE_BYTES_MAX_CEILING } from "../shared/limits.ts";
 import { Dialer } from "../shared/io/dialer.ts";
 import type { ConnectionHandlers, NdjsonConnection } from "../shared/io/ndjson-connection.ts";
 import { type Address, formatAddress, reachableAt } from "../shared/io/address.ts";
@@ -328,7 +328,8 @@ export class CoordinatorServer {
 
   #dialer(address: string, channel: Channel): Dialer {
     const connection = {
-      lineBytesMax: lineBytesMax(this.#options.valueBytesMax),
+      // However small the values of this cluster are: a page of them is as long as anywhere.
+      lineBytesMax: lineBytesMax(VALUE_BYTES_MAX_CEILING),
       requireObjectFirst: false,
       outputBytesMax: OUTPUT_BYTES_MAX,
     };

@@ -54,7 +54,7 @@ type Waiter =
       readonly type: "ops";
       readonly channel: Channel;
       readonly node: NodeId;
-      readonly listeners: readonly OpListener[];
+      readonly operations: Operations;
     };
 
 /** Lines unanswered by one node, beyond which it counts as not reachable: a stopped process must not eat our memory. */
@@ -187,7 +187,14 @@ export class Link {
     const waiter = typeof id === "number" ? this.#waiters.get(id) : undefined;
     if (!waiter || typeof id !== "number") return;
     this.#waiters.delete(id);
-    settleWith(waiter, message);
+    const left = settleWith(waiter, message);
+    if (left) this.#sendRest(left);
+  }
+
+  /** What a node read of was more than a line holds: the operations that it did not come to. */
+  #sendRest(operations: Operations): void {
+    if (this.up) this.#sendOps(operations);
+    else refuseAll(operations, this.#envelope?.node, this.address);
   }
 
   /** End of turn: what was enqueued leaves. */
@@ -225,33 +232,40 @@ export class Link {
     if (start < ops.length) this.#sendOps(start === 0 ? operations : operations.slice(start));
   }
 
-  #sendOps({ ops, listeners }: Operations): void {
+  #sendOps(operations: Operations): void {
     const envelope = this.#envelope;
     if (!envelope) return;
     const id = this.#nextId++;
-    this.#waiters.set(id, { type: "ops", channel: "data", node: envelope.node, listeners });
-    this.#host.send(this, "data", { id, op: "batch", group: 0, ...envelope, ops });
+    this.#waiters.set(id, { type: "ops", channel: "data", node: envelope.node, operations });
+    this.#host.send(this, "data", { id, op: "batch", group: 0, ...envelope, ops: operations.ops });
   }
 
   #refuseQueued(): void {
     const { reads, writes } = this.#takeQueued();
-    const node = this.#envelope?.node ?? ("?" as NodeId);
-    for (const listener of [...reads.listeners, ...writes.listeners]) {
-      listener.settled(node, failure("NODE_UNREACHABLE", `no connection to ${this.address}`));
-    }
+    for (const operations of [reads, writes]) refuseAll(operations, this.#envelope?.node, this.address);
   }
 }
 
-function settleWith(waiter: Waiter, message: Answer): void {
+/** Operations that were not sent. */
+function refuseAll({ listeners }: Operations, node: NodeId | undefined, address: string): void {
+  for (const listener of listeners)
+    listener.settled(node ?? ("?" as NodeId), failure("NODE_UNREACHABLE", `no connection to ${address}`));
+}
+
+/** Tells who waits. Returns the operations that the answer has no result of. */
+function settleWith(waiter: Waiter, message: Answer): Operations | undefined {
   if (waiter.type === "call") {
     waiter.future.resolve(message);
-    return;
+    return undefined;
   }
-  const results = message["status"] === "ok" ? (message["results"] as readonly OpResult[]) : undefined;
-  // A refusal of the whole line is the refusal of each operation in it.
-  for (let index = 0; index < waiter.listeners.length; index++) {
-    waiter.listeners[index]?.settled(waiter.node, results?.[index] ?? (message as unknown as Refusal));
-  }
+  const { node, operations } = waiter;
+  const { listeners } = operations;
+  const results = message["status"] === "ok" ? (message["results"] as readonly OpResult[] | undefined) : undefined;
+  const told = results ? Math.min(results.length, listeners.length) : listeners.length;
+  // A refusal of the whole line, or its one ok, is that of each operation in it.
+  for (let index = 0; index < told; index++)
+    listeners[index]?.settled(node, results?.[index] ?? (message as unknown as Refusal));
+  return told < listeners.length ? operations.slice(told) : undefined;
 }
 
 /** A failure of the transport, in the form of a refusal. */

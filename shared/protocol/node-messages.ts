@@ -111,7 +111,8 @@ export type DataOp = ReadOp | WriteOp | SlotsOp | InstallOp | RemoveOp | PurgeOp
 
 /**
  * The envelope of data operations: who it is for, and who leads. Answered with `results`, one an operation; where there are several
- * and each is a mere ok, `results` is left out. A refusal of the line is that of each operation in it.
+ * and each is a mere ok, `results` is left out. Where reads have more to tell than a line holds, there are fewer results than
+ * operations, at least one: the others were not carried out, and are asked again. A refusal of the line is that of each operation in it.
  */
 export interface BatchRequest {
   readonly id: number;

@@ -1,7 +1,14 @@
 // Registers (N4, N5): each key holds the record with the highest version it was ever given. A write is compared with what is
 // durable or on its way to the disk; only what is durable is served. Membership (N7) is checked here, stamps (N6) before.
 import type { Mutable } from "../../shared/protocol/fields.ts";
-import type { Refusal, ReadOp, ReadResult, VersionResult, WriteOp } from "../../shared/protocol/node-messages.ts";
+import type {
+  OpResult,
+  Refusal,
+  ReadOp,
+  ReadResult,
+  VersionResult,
+  WriteOp,
+} from "../../shared/protocol/node-messages.ts";
 import { utf8Bytes, valueWeight, type StoredRecord } from "../../shared/record.ts";
 import { compare, equal, format, ZERO, type Version } from "../../shared/version.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -112,6 +119,11 @@ export function asResult(record: StoredRecord | undefined): ReadResult {
     : { status: "ok", version, origin, value };
   if (operation !== "") result.operation = operation;
   return result;
+}
+
+/** What the result of a read adds to a line, roughly in bytes. */
+export function readWeight(result: OpResult): number {
+  return RECORD_OVERHEAD_BYTES + ("value" in result ? valueWeight((result as ReadResult).value) : 0);
 }
 
 /** Bytes that a record adds to a page or a line, roughly. */

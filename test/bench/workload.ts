@@ -54,6 +54,7 @@ export const MAIN: readonly Workload[] = [
 /** Last of all: they keep a store busy with checkpoints for a while after. */
 export const LARGE: readonly Workload[] = [
   workload("put 64 KB, 64 in flight", "put", 64, { valueBytes: 65_536, keys: 1_000 }),
+  workload("get 64 KB, 64 in flight", "get", 64, { valueBytes: 65_536, keys: 1_000 }),
 ];
 
 /** What only this store is asked: a level or a condition that the peers do not have, or a comparison with itself. */

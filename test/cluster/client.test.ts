@@ -38,6 +38,14 @@ describe("what is issued in one turn", () => {
     expect(await texts(kv, keys)).toEqual(keys.map((key) => `value of ${key}`));
   });
 
+  test("64 values of 64 KiB are written, and then read, all at a time: more than lines hold", async () => {
+    const kv = await client(PATIENT);
+    const keys = numbers(64).map((number) => `large:${number}`);
+    const values = keys.map((key) => key.padEnd(64 * 1024, "."));
+    await Promise.all(keys.map((key, index) => kv.put(key, values[index] ?? "")));
+    expect(await texts(kv, keys)).toEqual(values);
+  });
+
   test("C3: operations of one client on one key keep their order without being awaited", async () => {
     const kv = await client(PATIENT);
     const seen: number[] = [];

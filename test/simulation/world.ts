@@ -106,9 +106,10 @@ export class World {
 
   /** The coordinator that leads the highest epoch, as far as it knows. */
   get leader(): SimulatedCoordinator | undefined {
-    return [...this.coordinators.values()].find(
-      ({ process, core }) => process.up && !process.paused && core?.role === "leader",
-    );
+    // One that was deposed may not know it yet: whoever asks both believes the higher epoch.
+    return [...this.coordinators.values()]
+      .filter(({ process, core }) => process.up && !process.paused && core?.role === "leader")
+      .sort((one, other) => (other.core?.epoch ?? 0) - (one.core?.epoch ?? 0))[0];
   }
 
   #host(): CoordinatorHost {

@@ -144,6 +144,17 @@ describe("N8", () => {
     expect(answers).toMatchObject([{ results: [{ status: "ok" }, { code: "SUPERSEDED" }] }]);
   });
 
+  test("N8: reads that have more to tell than a line holds are answered in part, the first of them always", () => {
+    const node = NodeBench.member();
+    node.ask([write([1, 5], "v".repeat(200 * 1024))]);
+    const brief = { ...read(), brief: true };
+    const [answer] = node.line([brief, read(), read(), brief]);
+    expect(answer).toMatchObject({ results: [{ version: [1, 5] }, { version: [1, 5] }] });
+    expect(answer?.["results"]).toHaveLength(2);
+    node.ask([write([1, 6], "v".repeat(1024 * 1024))]);
+    expect(node.line([read(), read()])).toMatchObject([{ results: [{ version: [1, 6] }] }]);
+  });
+
   test("N8: nothing is answered about a slot whose role is on its way to the disk", () => {
     const node = NodeBench.member();
     node.line([step("drop", [1, 2])]);

@@ -1,0 +1,77 @@
+// Link: operations of a turn leave in one line, and each gets its own result, however the node's answer tells it.
+import { expect, test } from "vitest";
+import { type Answer, Link } from "../../../coordinator/links/link.ts";
+import type { ClusterId, Incarnation, NodeId } from "../../../shared/ids.ts";
+import type { DataOp, OpResult } from "../../../shared/protocol/node-messages.ts";
+import { Timers } from "../../../shared/timers.ts";
+
+const ENVELOPE = {
+  cluster: "c0000000-0000-4000-8000-000000000001" as ClusterId,
+  node: "A" as NodeId,
+  incarnation: "a0000000-0000-4000-8000-000000000001" as Incarnation,
+  epoch: 1,
+};
+
+interface Line {
+  readonly id: number;
+  readonly ops: readonly { readonly key: string }[];
+}
+
+/** A connected link, the lines that it sent, and what came back for each key. */
+function connected(): { link: Link; sent: Line[]; results: Map<string, OpResult>; ask: (...keys: string[]) => void } {
+  const sent: Line[] = [];
+  const results = new Map<string, OpResult>();
+  const link = new Link("127.0.0.1:5001", {
+    timers: new Timers(0),
+    send: (_link, _channel, message) => void sent.push(message as Line),
+  });
+  link.connected("data");
+  link.direct(ENVELOPE);
+  const ask = (...keys: string[]): void => {
+    for (const key of keys) {
+      const op: DataOp = { op: "read", slot: 0, stamp: [1, 1], key };
+      link.enqueue(op, { settled: (_node, result) => void results.set(key, result) });
+    }
+    link.flush();
+  };
+  return { link, sent, results, ask };
+}
+
+const value = (text: string): Answer => ({ status: "ok", version: [1, 1], value: text });
+
+const keysOf = ({ ops }: Line): string[] => ops.map(({ key }) => key);
+
+test("operations that an answer has no room for are asked again, until each has its result", () => {
+  const { link, sent, results, ask } = connected();
+  ask("a", "b", "c");
+  link.received({ id: sent[0]?.id, status: "ok", results: [value("1")] });
+  expect(sent.map(keysOf)).toEqual([
+    ["a", "b", "c"],
+    ["b", "c"],
+  ]);
+  link.received({ id: sent[1]?.id, status: "ok", results: [value("2"), value("3")] });
+  expect([...results]).toEqual([
+    ["a", value("1")],
+    ["b", value("2")],
+    ["c", value("3")],
+  ]);
+  expect(sent).toHaveLength(2);
+});
+
+test("what is asked again over a connection that closes is lost, as if it had been asked first", () => {
+  const { link, sent, results, ask } = connected();
+  ask("a", "b");
+  link.received({ id: sent[0]?.id, status: "ok", results: [value("1")] });
+  link.disconnected("data");
+  expect(results.get("b")).toMatchObject({ status: "error", code: "LOST" });
+});
+
+test("an ok without results, and a refusal, are those of each operation", () => {
+  const { link, sent, results, ask } = connected();
+  ask("a", "b");
+  link.received({ id: sent[0]?.id, status: "ok" });
+  expect([...results.values()]).toMatchObject([{ status: "ok" }, { status: "ok" }]);
+  ask("a", "b");
+  link.received({ id: sent[1]?.id, status: "error", code: "FENCED", message: "over" });
+  expect([...results.values()]).toMatchObject([{ code: "FENCED" }, { code: "FENCED" }]);
+});
