@@ -49,6 +49,8 @@ export class Topology {
   readonly #watchers = new Map<string, Set<Watcher>>();
   readonly #ended: OperationStatus[] = [];
   #running = false;
+  /** The operation that is carried out. It may have left the state, and its watchers may not have been told yet. */
+  #current: TopologyOperation | undefined;
   #moving = new Set<number>();
 
   constructor(host: TopologyHost) {
@@ -106,7 +108,9 @@ export class Topology {
   /** The leadership is over: operations go on under the next leader, and those who watch have to ask there. */
   end(): void {
     const { now } = this.#context.timers;
-    for (const operation of this.#context.state().operations) {
+    const open = new Map(this.#context.state().operations.map((operation) => [operation.id, operation]));
+    if (this.#current) open.set(this.#current.id, this.#current);
+    for (const operation of open.values()) {
       const error = new KvError("LOST", `another coordinator leads on with ${commandOf(operation.change)}: see ops`);
       const status = this.#progressOf(operation).status(operation, now);
       for (const watcher of this.#watchers.get(operation.id) ?? []) watcher(status, { done: true, error });
@@ -142,9 +146,11 @@ export class Topology {
     for (;;) {
       const [operation] = this.#context.state().operations;
       if (!operation || !this.#context.active()) return;
+      this.#current = operation;
       const error = yield* this.#execute(operation);
       if (!this.#context.active()) return;
       this.#end(operation, error);
+      this.#current = undefined;
     }
   }
 

@@ -60,10 +60,19 @@ export class Voting {
     return this.#vote(() => this.#withNewest(prepare(this.#control.state.voter, line.epoch, line.owner)));
   }
 
-  /** V3. @throws KvError WRONG_NODE */
+  /**
+   * V3. What was proposed in an epoch below the fence is over, whatever this record says: it may be a new one, on a disk that took the
+   * place of a lost one, and a leader that was deposed before must not be seated by it (V5).
+   * @throws KvError WRONG_NODE
+   */
   accept(line: AcceptRequest): Introduction {
     this.#check(line.cluster, line.voter);
-    return this.#vote(() => accept(this.#control.state.voter, line));
+    const { fence } = this.#control.state;
+    const [epoch] = line.ballot;
+    return this.#vote(() => {
+      if (epoch < fence) throw new KvError("OUT_PROMISED", `epoch ${epoch} is over`, { promised: fence });
+      return accept(this.#control.state.voter, line);
+    });
   }
 
   /** V4. @throws KvError WRONG_NODE, NO_VOTER, OUT_PROMISED, LEADER_ALIVE */

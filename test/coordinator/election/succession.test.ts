@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { simulateSlots } from "../../../shared/limits.ts";
 import { addMembers } from "../../simulation/members.ts";
+import type { Message } from "../../simulation/network.ts";
 import { World } from "../../simulation/world.ts";
 
 const FIRST = "127.0.0.1:7401";
@@ -122,5 +123,20 @@ test("on ten nodes with one message in ten breaking its connection, every node k
     ask();
     world.runUntil(() => known.size === 10, 5_000);
     expect(world.timers.now - electedAt, `seed ${seed}`).toBeLessThan(1_000);
+  }
+});
+
+test("whoever asked for an operation is answered, whenever its leader hands over while it is cancelled", () => {
+  for (let afterMs = 0; afterMs <= 40; afterMs += 2) {
+    const world = cluster(100 + afterMs, 2);
+    world.addNode("127.0.0.1:5003");
+    let answer: Message | undefined;
+    world.request({ op: "addnode", node: "C", address: "127.0.0.1:5003" }, (found) => (answer = found));
+    world.runFor(10);
+    world.request({ op: "cancel", operation: "2" }, () => undefined);
+    world.runFor(afterMs);
+    world.request({ op: "stepdown" }, () => undefined);
+    world.runUntil(() => answer !== undefined, 20_000);
+    expect(["done", "cancelled", undefined]).toContain(answer?.["phase"]);
   }
 });

@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from "vitest";
 import { LeaderWatch } from "../../../shared/leader-watch.ts";
 import type { OwnerId } from "../../../shared/ids.ts";
-import { CLUSTER, NODE_A, NodeBench } from "../../support/node-bench.ts";
+import { CLUSTER, NODE_A, NodeBench, SEED } from "../../support/node-bench.ts";
 
 const OWNER = "0b000000-0000-4000-8000-000000000001";
 const LEADER = "127.0.0.1:7401";
@@ -70,4 +70,13 @@ test("V5: a voter that was taught a newer state than it accepted answers a candi
   bench.settle({ op: "learn", cluster: CLUSTER, ballot: [900, 1], state: "without A" });
   const asked = { op: "prepare", cluster: CLUSTER, voter: "A", epoch: 2, owner: OWNER };
   expect(bench.settle(asked)).toMatchObject({ status: "ok", ballot: [900, 1], state: "without A" });
+});
+
+test("V3, V5: a leader whose epoch is below the fence seats nobody: a disk that took a lost one's place knows no promise", () => {
+  const replaced = new NodeBench();
+  replaced.settle({ op: "adopt", ...NODE_A, seed: SEED, epoch: 2 });
+  const seat = { op: "accept", ...NODE_A, voter: "A", owner: OWNER, state: "old", seat: true };
+  expect(replaced.settle({ ...seat, ballot: [1, 2] })).toMatchObject({ code: "OUT_PROMISED", promised: 2 });
+  expect(replaced.settle({ op: "inspect" })).toMatchObject({ voter: null });
+  expect(replaced.settle({ ...seat, ballot: [2, 7] })).toMatchObject({ status: "ok" });
 });
