@@ -52,15 +52,16 @@ function acknowledgedAt(calls: readonly SystemCall[]): Map<string, number> {
     const lines = ((pieces.get(stream) ?? "") + call.data).split("\n"); // they may be cut anywhere
     pieces.set(stream, lines.pop() ?? "");
     for (const line of lines) {
-      const { id, ops, results } = JSON.parse(line) as Line;
+      const { id, status: told, ops, results } = JSON.parse(line) as Line;
       if (reading)
         asked.set(
           `${call.on} ${id}`,
           (ops ?? []).map((op) => (op.op === "write" ? op.key : undefined)),
         );
-      results?.forEach(({ status }, index) => {
-        const key = status === "ok" ? asked.get(`${call.on} ${id}`)?.[index] : undefined;
-        if (key !== undefined && !times.has(key)) times.set(key, call.beganAt);
+      // Without results, the line's own status is that of each operation.
+      asked.get(`${call.on} ${id}`)?.forEach((key, index) => {
+        const status = results ? results[index]?.status : told;
+        if (!reading && status === "ok" && key !== undefined && !times.has(key)) times.set(key, call.beganAt);
       });
     }
   }
@@ -70,6 +71,7 @@ function acknowledgedAt(calls: readonly SystemCall[]): Map<string, number> {
 /** What a line of the node's port may hold. */
 interface Line {
   readonly id: number;
+  readonly status?: string;
   readonly ops?: readonly { readonly op: string; readonly key?: string }[];
   readonly results?: readonly { readonly status: string }[];
 }

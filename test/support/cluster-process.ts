@@ -172,7 +172,14 @@ export class ClusterProcess {
   }
 
   async addNode(id: string): Promise<void> {
-    await this.call({ op: "addnode", node: id as NodeId, address: this.addressOf(id) });
+    const asked = { node: id as NodeId, address: this.addressOf(id) };
+    try {
+      await this.call({ op: "addnode", ...asked });
+    } catch (error) {
+      // Its leader ended meanwhile, as may happen where two coordinators start on a busy machine: a node that joins may ask twice.
+      if (!(error instanceof KvError) || error.code !== "LOST") throw error;
+      await this.call({ op: "join", ...asked });
+    }
   }
 
   async removeNode(id: string): Promise<void> {
