@@ -5,6 +5,8 @@ import { runSeed, type RunOptions, type RunResult } from "./run.ts";
 
 /** Events of a trace that are shown with a violation. */
 const TRACE_SHOWN = 40;
+/** After so many seeds it is said how far it has come. */
+const SEEDS_TOLD = 1_000;
 
 interface Flags {
   readonly seeds: string;
@@ -53,6 +55,7 @@ function many(flags: Flags, options: RunOptions): number {
   const from = Number(flags.from);
   const count = Number(flags.seeds);
   const startedAt = process.hrtime.bigint();
+  const seconds = (): number => Number(process.hrtime.bigint() - startedAt) / 1e9;
   const totals = { operations: 0, acknowledged: 0, unknown: 0, changes: 0 };
   for (let seed = from; seed < from + count; seed++) {
     const result = runSeed(seed, options);
@@ -65,12 +68,14 @@ function many(flags: Flags, options: RunOptions): number {
       if (flags.json !== true) report(result, flags, options);
       return 1;
     }
+    const done = seed - from + 1;
+    if (done % SEEDS_TOLD === 0 && done < count)
+      process.stderr.write(`${done} of ${count} seeds, ${seconds().toFixed(0)} s …\n`);
   }
-  const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9;
   const { operations, acknowledged, unknown, changes } = totals;
   process.stderr.write(
     `${count} seeds from ${from}: no violation; ${operations} operations (${acknowledged} acknowledged, ${unknown} unknown), ` +
-      `${changes} topology changes, ${seconds.toFixed(1)} s\n`,
+      `${changes} topology changes, ${seconds().toFixed(1)} s\n`,
   );
   return 0;
 }
