@@ -261,10 +261,12 @@ function settleWith(waiter: Waiter, message: Answer): Operations | undefined {
   const { node, operations } = waiter;
   const { listeners } = operations;
   const results = message["status"] === "ok" ? (message["results"] as readonly OpResult[] | undefined) : undefined;
-  const told = results ? Math.min(results.length, listeners.length) : listeners.length;
+  // Each answer has one result at least: asking for the rest comes to an end.
+  const missing = results?.length === 0 ? failure("LOST", "the node answered without a result") : undefined;
+  const told = results && !missing ? Math.min(results.length, listeners.length) : listeners.length;
   // A refusal of the whole line, or its one ok, is that of each operation in it.
   for (let index = 0; index < told; index++)
-    listeners[index]?.settled(node, results?.[index] ?? (message as unknown as Refusal));
+    listeners[index]?.settled(node, results?.[index] ?? missing ?? (message as unknown as Refusal));
   return told < listeners.length ? operations.slice(told) : undefined;
 }
 

@@ -66,6 +66,14 @@ test("what is asked again over a connection that closes is lost, as if it had be
   expect(results.get("b")).toMatchObject({ status: "error", code: "LOST" });
 });
 
+test("an answer with no result at all says nothing of its operations, and is not asked again", () => {
+  const { link, sent, results, ask } = connected();
+  ask("a", "b");
+  link.received({ id: sent[0]?.id, status: "ok", results: [] });
+  expect([...results.values()]).toMatchObject([{ code: "LOST" }, { code: "LOST" }]);
+  expect(sent).toHaveLength(1);
+});
+
 test("an ok without results, and a refusal, are those of each operation", () => {
   const { link, sent, results, ask } = connected();
   ask("a", "b");
