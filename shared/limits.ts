@@ -84,6 +84,8 @@ export const SCANS_MAX = 64;
 /** Entries and bytes of one page that a node lists or pulls. */
 export const PAGE_KEYS_MAX = 1_000;
 export const PAGE_BYTES = 192 * 1024;
+/** Entries of a page while clients are served: a node looks at them in one go, and what clients ask waits behind it. */
+export const PAGE_KEYS_SERVING = 250;
 
 /** N9: tombstones younger than this stay: longer than any client retries (C8). */
 export const COLLECT_AFTER_MS = 600_000;

@@ -3,7 +3,7 @@
 // counts up the digests of the slots, which takes a node milliseconds for some thousand new keys: done now, it does not have to be done
 // while the slots are held. None of this has any weight for safety: the reconciliation compares everything again.
 import type { NodeId } from "../../shared/ids.ts";
-import { PAGE_KEYS_MAX } from "../../shared/limits.ts";
+import { PAGE_KEYS_MAX, PAGE_KEYS_SERVING } from "../../shared/limits.ts";
 import type { Cursor, PullResult } from "../../shared/protocol/node-messages.ts";
 import { all, run, sleep, wait, type Script } from "../../shared/script.ts";
 import { byNode, everyone, why, type Attempt, type SlotChange } from "./attempt.ts";
@@ -11,9 +11,8 @@ import type { Stamp } from "../../shared/version.ts";
 import { Abort, peerOf, type RebalanceContext } from "./context.ts";
 
 const PULL_TIMEOUT_MS = 5_000;
-// While clients are served: one page at a time, and a small one, because what clients ask of a node waits behind it; larger where answers
-// take long, so that copying does not stand still where clients ask for everything that the machine can do.
-const PAGE_KEYS_SERVING = 250;
+// While clients are served: one page at a time, and a small one; larger where answers take long, so that copying does not stand still where
+// clients ask for everything that the machine can do.
 const KEYS_PER_MS = 15;
 const PAUSE_MS = 10;
 /** Slots whose digests a node counts up in one go: a few milliseconds where all their keys are new. */

@@ -2,12 +2,12 @@
 // of its own, no lock, since that version can only be overtaken. Where no quorum agrees, FIX decides under the key's lock (C6). Values
 // flow through the coordinator, a bounded number of keys and bytes at a time.
 import type { NodeId } from "../../shared/ids.ts";
-import { PAGE_KEYS_MAX } from "../../shared/limits.ts";
+import { PAGE_KEYS_MAX, PAGE_KEYS_SERVING } from "../../shared/limits.ts";
 import type { Cursor, DataOp, ListResult, OpResult, ReadResult } from "../../shared/protocol/node-messages.ts";
 import { all, Future, run, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, highest, isZero, ZERO, type Version } from "../../shared/version.ts";
 import { failure } from "../links/link.ts";
-import { PAGE_KEYS_SERVING, WORTH, type Pacer } from "./pacing.ts";
+import { WORTH, type Pacer } from "./pacing.ts";
 import type { ReadOutcome } from "../sequencer/operation.ts";
 import { unchanged, type Compared, type RepairContext } from "./compare.ts";
 

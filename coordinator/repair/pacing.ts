@@ -7,8 +7,6 @@ import type { Sequencer } from "../sequencer/sequencer.ts";
 import { sleep, wait, type Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
 
-/** Entries of one page while clients are served: a node looks at them in one go, and what clients ask waits behind it. */
-export const PAGE_KEYS_SERVING = 250;
 /** What clients get for what upkeep takes. */
 const CLIENTS_SHARE = 4;
 /** Longest rest: what made one answer late need not last. */

@@ -50,9 +50,8 @@ export class Remembered {
     if (this.#present.known.size >= GENERATION_MAX || now - this.#presentSince > OPERATIONS_REMEMBERED_MS)
       this.#turnOver(now);
     const hash = fnv1a(operation, 0);
-    if (this.#present.mayKnow(hash) || this.#past.mayKnow(hash)) {
-      if (this.#known(operation) !== undefined) return false;
-    }
+    const maybe = this.#present.mayKnow(hash) || this.#past.mayKnow(hash);
+    if (maybe && this.#known(operation) !== undefined) return false;
     this.#present.add(operation, hash);
     return true;
   }
