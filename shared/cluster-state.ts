@@ -75,6 +75,11 @@ export function memberOf(state: ClusterState, id: string): Member | undefined {
   return state.members.find((member) => member.id === id);
 }
 
+/** Whether the state has written the member off for now. */
+export function isAbsent(member: Member | undefined): boolean {
+  return member?.state === "away" || member?.state === "replaced";
+}
+
 /** Votes needed among these voters. */
 export function votesNeeded(voters: readonly unknown[]): number {
   return majority(voters.length);

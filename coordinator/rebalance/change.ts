@@ -1,6 +1,6 @@
 // Changes of the topology as functions of the cluster state: what an operation does to the state when it begins and when it ends, which
 // slots it moves, and why it is refused. Pure in the narrowest sense; topology.ts decides when.
-import { memberOf, type ClusterState } from "../../shared/cluster-state.ts";
+import { isAbsent, memberOf, type ClusterState } from "../../shared/cluster-state.ts";
 import { KvError } from "../../shared/errors.ts";
 import { NODES_MAX, TOPOLOGY_OPERATIONS_MAX } from "../../shared/limits.ts";
 import type { OperationChange, TopologyChange } from "../../shared/protocol/client-messages.ts";
@@ -60,6 +60,18 @@ export function begin(state: ClusterState, id: string, change: OperationChange):
   const becomes: ClusterState["members"][number]["state"] = change.op === "replace" ? change.as : "draining";
   const members = state.members.map((member) => (member.id === change.node ? { ...member, state: becomes } : member));
   return { ...state, members, operations };
+}
+
+/**
+ * The state with what waits in the queue begun where it only says that a node is there again: what runs may need that node, and would
+ * wait for ever for what is behind it. Its slots come back to it when its turn comes.
+ */
+export function withThoseBack(state: ClusterState): ClusterState {
+  const back = state.operations.filter(
+    ({ change, begun }) =>
+      !begun && change.op === "replace" && change.as === "up" && isAbsent(memberOf(state, change.node)),
+  );
+  return back.reduce((next, { id, change }) => begin(next, id, change), state);
 }
 
 export function finished(state: ClusterState, change: OperationChange): ClusterState {

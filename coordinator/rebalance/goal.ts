@@ -2,7 +2,7 @@
 // as long as they can do without it; a slot that cannot write any more, but whose members that are there may be sealed without it (M2),
 // goes on with those alone. A member that stayed dead gives its slots to others, where others can take them; where none can, it keeps
 // them and catches up when it returns. Draining members keep nothing.
-import type { ClusterState } from "../../shared/cluster-state.ts";
+import { isAbsent, type ClusterState } from "../../shared/cluster-state.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import { majority, sealQuorum } from "../../shared/quorum.ts";
 import { place } from "../ring/placement.ts";
@@ -10,7 +10,7 @@ import { place } from "../ring/placement.ts";
 /** Members of every slot, as they should be. */
 export function goalOf(state: ClusterState): (readonly NodeId[])[] {
   const old = state.slots.map(({ members }) => members);
-  const gone = new Set(state.members.filter((member) => isAbsent(member.state)).map(({ id }) => id));
+  const gone = new Set(state.members.filter(isAbsent).map(({ id }) => id));
   const members = state.members
     .filter((member) => member.state !== "draining" && member.state !== "replaced")
     .map(({ id, weight }) => ({ id, weight }));
@@ -19,10 +19,6 @@ export function goalOf(state: ClusterState): (readonly NodeId[])[] {
   const replaced = new Set(state.members.filter((member) => member.state === "replaced").map(({ id }) => id));
   const leaving = new Set(state.members.filter((member) => member.state === "draining").map(({ id }) => id));
   return placed.map((list, slot) => withAbsent(old[slot] ?? [], list, { gone, replaced, leaving, copies: state.rf }));
-}
-
-function isAbsent(state: ClusterState["members"][number]["state"]): boolean {
-  return state === "away" || state === "replaced";
 }
 
 function withAbsent(

@@ -17,6 +17,7 @@ import {
   settledMembers,
   underReplicated,
   withoutOperation,
+  withThoseBack,
 } from "./change.ts";
 import type { Move, RebalanceContext } from "./context.ts";
 import { commandOf, Progress } from "./progress.ts";
@@ -203,6 +204,8 @@ export class Topology {
     let retryMs = RETRY_MS_MIN;
     for (;;) {
       const load = yield* this.#host.loads();
+      if (!this.#context.active()) return false;
+      if (withThoseBack(this.#context.state()) !== this.#context.state()) yield* this.#context.propose(withThoseBack);
       if (!this.#context.active()) return false;
       const moves = movesFor(this.#context.state(), operation.change);
       this.#countTotals(progress, moves, load);

@@ -2,7 +2,7 @@
 // they may (two copies, one dead: the survivor goes on alone). After minutes (`--replace-after`) others take its slots. When it answers
 // again it gets them back. All of it is topology operations, visible in `ops`; what was decided stands in the state, so that a new leader
 // goes on with it. Counted in the leader's own running time: one that was stopped does not believe that the nodes were.
-import type { ClusterState, Member } from "../../shared/cluster-state.ts";
+import { isAbsent, type ClusterState, type Member } from "../../shared/cluster-state.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import type { ReplaceChange } from "../../shared/protocol/client-messages.ts";
 import { run, sleep, wait, type Script } from "../../shared/script.ts";
@@ -71,16 +71,16 @@ export class Absence {
     for (const id of this.#seen.keys()) if (!peers.get(id)) this.#seen.delete(id);
   }
 
-  #tend({ id, state: now }: Member, { downMs, thereMs }: Seen, state: ClusterState): void {
+  #tend(member: Member, { downMs, thereMs }: Seen, state: ClusterState): void {
+    const { id, state: now } = member;
     const { awayAfterMs, replaceAfterMs, topology } = this.#host;
-    const absent = now === "away" || now === "replaced";
     const running = state.operations.find(({ change }) => change.op === "replace" && change.node === id);
     if (running) {
       // It is back before others have taken everything: what was moved comes back to it.
       if (thereMs >= BACK_MS && (running.change as ReplaceChange).as !== "up") topology.cancel(running.id);
       return;
     }
-    if (absent && thereMs >= BACK_MS) return this.#request({ op: "replace", node: id, as: "up" });
+    if (isAbsent(member) && thereMs >= BACK_MS) return this.#request({ op: "replace", node: id, as: "up" });
     if (replaceAfterMs > 0 && downMs >= replaceAfterMs && (now === "up" || now === "away"))
       return this.#requestMove({ op: "replace", node: id, as: "replaced" }, state);
     if (downMs >= awayAfterMs && now === "up") this.#requestMove({ op: "replace", node: id, as: "away" }, state);

@@ -122,6 +122,26 @@ test("a node that is the last to answer cannot leave before another is back; the
   expect(world.coordinator?.state?.members.map(({ id }) => id)).toEqual(["B"]);
 });
 
+test("a node that was replaced takes over from one that leaves as soon as it is back, whatever else waits (seed 417971)", () => {
+  const world = cluster(9, { nodes: 2, copies: 2 }, { upkeep: { awayAfterMs: 60_000, replaceAfterMs: 5_000 } });
+  put(world, "kept");
+  world.crashNode(at(1));
+  const b = (): string | undefined => world.coordinator?.state?.members.find(({ id }) => id === "B")?.state;
+  world.runUntil(() => b() === "replaced" && world.coordinator?.state?.operations.length === 0, 60_000);
+  expect(world.ask({ op: "setreplica", rf: 1 })).toMatchObject({ phase: "done" });
+  let answer: Readonly<Record<string, unknown>> = {};
+  world.request({ op: "removenode", node: "A" }, (said) => (answer = said));
+  world.runFor(5_000);
+  expect(answer).toEqual({});
+  expect(slotsOf(world, "A")).toBe(SLOTS);
+  world.startNode(at(1));
+  world.runUntil(() => answer["done"] === true, 60_000);
+  expect(answer).toMatchObject({ phase: "done" });
+  world.runUntil(() => world.coordinator?.state?.operations.length === 0, 60_000);
+  expectAll(world, "kept");
+  expect(world.coordinator?.state?.members).toMatchObject([{ id: "B", state: "up" }]);
+});
+
 test("a slot with copies to spare does without the one that is away, and moves nothing", () => {
   const world = cluster(7, { nodes: 4, copies: 4 });
   expect(world.ask({ op: "setreplica", rf: 4 })).toMatchObject({ phase: "done" });
