@@ -32,13 +32,16 @@ function steps(state: ClusterState, wishes: SeatWishes): (readonly VoterSeat[])[
   const isHindrance = (seat: VoterSeat): boolean => seat.id === wishes.leaving || rank(seat) < 2;
   const hindrances = unwanted.filter(isHindrance).sort((a, b) => rank(a) - rank(b));
   const missing = wanted.filter(({ id }) => wishes.answers(id) && !state.voters.some((seat) => seat.id === id));
+  // While somebody who should vote is not seated yet, nobody who votes and answers goes, unless it is removed: of two voters none may die.
+  const complete = wanted.every(({ id }) => state.voters.some((seat) => seat.id === id));
+  const mayGo = ({ id }: VoterSeat): boolean => complete || id === wishes.leaving || !wishes.answers(id);
   const without = (gone: VoterSeat): readonly VoterSeat[] => state.voters.filter(({ id }) => id !== gone.id);
   const removable = state.voters.length > 1;
   return [
     // Growing first: between two sets of three there is one of four, never one of two, which could lose nobody.
     ...missing.map((seat) => [...state.voters, seat]),
-    ...(removable ? hindrances.map(without) : []),
-    ...(removable ? unwanted.filter((seat) => !isHindrance(seat)).map(without) : []),
+    ...(removable ? hindrances.filter(mayGo).map(without) : []),
+    ...(removable ? unwanted.filter((seat) => !isHindrance(seat) && mayGo(seat)).map(without) : []),
   ];
 }
 
