@@ -52,9 +52,13 @@ export function* carefulWrite(
   }
   const seen = highestOf(readings.answers);
   if (meets(sequencer, operation, seen)) return yield* write(sequencer, io, operation, seen.value !== null);
-  // The refusal is itself a read: it needs a quorum that agrees.
+  // The refusal is itself a read, also that nothing is there to be deleted: it needs a quorum that agrees.
+  if (sequencer.context.without.has("C7-refusal")) return failed(refusal(operation, seen));
   const basis = yield* agreedBasis(sequencer, io, operation, false);
   if (basis.type === "error") return basis;
+  // A first attempt that was nowhere to be seen may have surfaced since, from a replica that nobody had heard.
+  const earlier = earlierAttempt(operation, basis.found);
+  if (earlier) return earlier;
   if (meets(sequencer, operation, basis.found))
     return yield* write(sequencer, io, operation, basis.found.value !== null);
   return failed(refusal(operation, basis.found));
@@ -72,13 +76,18 @@ function* retry(
   }
   const { found } = basis;
   const origin = found.origin ?? found.version;
-  if (found.operation === operation.operation && operation.operation !== "") {
-    return { type: "written", version: origin };
-  }
+  const earlier = earlierAttempt(operation, found);
+  if (earlier) return earlier;
   if (sequencer.context.without.has("C8")) return undefined;
   if (operation.firstEpoch !== undefined && origin[0] < operation.firstEpoch) return undefined;
   const text = `the key was written since (version ${format(origin)}): whether the first attempt came before cannot be told`;
   return failed(new KvError("TIMEOUT", text));
+}
+
+/** The outcome of an operation that has written what was found. */
+function earlierAttempt({ operation }: WriteOperation, found: ReadResult): WriteOutcome | undefined {
+  if (operation === "" || found.operation !== operation) return undefined;
+  return { type: "written", version: found.origin ?? found.version };
 }
 
 /** A quorum that agrees on a value, made to agree where it does not (FIX). `everyone`: all replicas have to. */
@@ -120,8 +129,6 @@ function* write(
   operation: WriteOperation,
   found: boolean | undefined,
 ): Script<WriteOutcome> {
-  if (operation.wantsFound && found === false)
-    return failed(new KvError("NOT_FOUND", `no value under "${operation.key}"`));
   if (io.interrupted) return failed(new KvError("MOVING", "the slot is changing hands; nothing was sent: try again"));
   const version: Version = sequencer.context.nextVersion();
   const { key, slot, value, level } = operation;
@@ -142,17 +149,18 @@ function* write(
 }
 
 /** Conditions compare origins: a repair changes the version, never what clients see as the version. */
-function meets(sequencer: SequencerServices, { condition }: WriteOperation, found: ReadResult): boolean {
-  if (condition === undefined) return true;
+function meets(sequencer: SequencerServices, { condition, wantsFound }: WriteOperation, found: ReadResult): boolean {
+  if (condition === undefined) return !wantsFound || found.value !== null;
   if (condition === "absent") return found.value === null;
   const current = sequencer.context.without.has("C7-origin") ? found.version : (found.origin ?? found.version);
   return found.value !== null && equal(current, condition);
 }
 
 function refusal({ condition, key }: WriteOperation, found: ReadResult): KvError {
+  if (condition === undefined) return new KvError("NOT_FOUND", `no value under "${key}"`);
   const origin = found.origin ?? found.version;
   const current = found.value === null ? "the key is absent" : `the current version is ${format(origin)}`;
-  const wanted = condition === "absent" ? "absent" : `at version ${format(condition ?? origin)}`;
+  const wanted = condition === "absent" ? "absent" : `at version ${format(condition)}`;
   const details = found.value === null ? {} : { version: format(origin) };
   return new KvError("CONDITION_FAILED", `"${key}" was to be ${wanted}: ${current}`, details);
 }

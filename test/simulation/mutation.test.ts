@@ -40,6 +40,7 @@ const QUICK: readonly Mutation[] = [
 ];
 /** Found more seldom: only under `npm run test:long`. */
 const SLOW: readonly Mutation[] = [
+  rule("C7-refusal", "rivals", 1_000, "a condition is refused by what a quorum does not hold"),
   rule("C8", "any", 1_000, "a retry is applied without finding out what became of the first attempt"),
   rule("M2", "any", 2_000, "operations go on while a slot is sealed"),
   rule("N3", "rivals", 1_000, "a new leader is answered before what was accepted earlier is durable"),

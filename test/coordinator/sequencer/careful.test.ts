@@ -1,0 +1,110 @@
+// Careful writes (C6, C7) alone, against three replicas that hold what a test says: a refusal is a read, so a write quorum holds what it
+// tells before it is told.
+import { expect, test } from "vitest";
+import type { NodeId } from "../../../shared/ids.ts";
+import type { ReadResult } from "../../../shared/protocol/node-messages.ts";
+import { Future, run, wait, type Script } from "../../../shared/script.ts";
+import type { Version } from "../../../shared/version.ts";
+import { carefulWrite } from "../../../coordinator/sequencer/careful.ts";
+import type { Issued } from "../../../coordinator/sequencer/drive.ts";
+import type { WriteOperation, WriteOutcome } from "../../../coordinator/sequencer/operation.ts";
+import type { RegisterIo } from "../../../coordinator/sequencer/register-io.ts";
+import type { SequencerServices } from "../../../coordinator/sequencer/services.ts";
+
+const MEMBERS = ["A", "B", "C"] as NodeId[];
+const QUORUM = 2;
+
+const at = (n: number, value: string | null): ReadResult => ({ status: "ok", version: [1, n], value });
+
+function* given<Result>(result: Result): Script<Result> {
+  const done = new Future<void>();
+  done.resolve();
+  yield* wait(done);
+  return result;
+}
+
+/** Three replicas of one key. Each reading hears some of them: the first those named first, and so on. */
+class Replicas {
+  readonly held: ReadResult[];
+  readonly #heard: number[][];
+  #issued = 10;
+
+  constructor(held: readonly ReadResult[], ...heard: number[][]) {
+    this.held = [...held];
+    this.#heard = heard;
+  }
+
+  /** How many replicas hold what the highest of them holds. */
+  get holders(): number {
+    const versions = this.held.map(({ version }) => version[1]);
+    return versions.filter((version) => version === Math.max(...versions)).length;
+  }
+
+  write(change: Partial<WriteOperation>): WriteOutcome | undefined {
+    const operation = { type: "write", key: "k", slot: 1, level: "quorum", value: null, operation: "op", ...change };
+    let outcome: WriteOutcome | undefined;
+    run(carefulWrite(this.#services(), this.#io(), operation as WriteOperation)).whenDone((ended) => (outcome = ended));
+    return outcome;
+  }
+
+  #services(): SequencerServices {
+    const context = {
+      without: new Set(),
+      slot: () => ({ members: MEMBERS, quorum: QUORUM }),
+      nextVersion: (): Version => [3, this.#issued++],
+    };
+    return { context, fixes: 0 } as unknown as SequencerServices;
+  }
+
+  #io(): RegisterIo {
+    const { held } = this;
+    const heard = (): readonly number[] => (this.#heard.length > 1 ? this.#heard.shift() : this.#heard[0]) ?? [];
+    const io = {
+      interrupted: false,
+      quorum: QUORUM,
+      settle: () => given(true),
+      read: () => given({ answers: heard().map((index) => held[index]), replicas: MEMBERS.length, quorum: QUORUM }),
+      drive: ({ version, value, origin, operation }: Issued) => {
+        const answering = heard();
+        for (const index of answering) held[index] = { status: "ok", version, value, origin, operation };
+        const oks = answering.length;
+        return given({ oks, quorum: QUORUM, installed: oks >= QUORUM, complete: oks === 3, replicas: MEMBERS });
+      },
+    };
+    return io as unknown as RegisterIo;
+  }
+}
+
+test("C7: a delete says that nothing is there only when a write quorum holds that (seeds 430361, 441090)", () => {
+  const replicas = new Replicas([at(1, "v1"), at(2, null), at(1, "v1")], [0, 1]);
+  expect(replicas.write({ wantsFound: true })).toMatchObject({ type: "error", error: { code: "NOT_FOUND" } });
+  expect(replicas.holders).toBe(2);
+  expect(replicas.held[0]).toMatchObject({ value: null, origin: [1, 2] });
+});
+
+test("C7: a delete that finds the key absent everywhere mends nothing", () => {
+  const replicas = new Replicas([at(2, null), at(2, null), at(1, "v1")], [0, 1]);
+  expect(replicas.write({ wantsFound: true })).toMatchObject({ type: "error", error: { code: "NOT_FOUND" } });
+  expect(replicas.held[0]).toEqual(at(2, null));
+});
+
+test("C7: a delete of what one replica alone holds takes effect, and says that it found something", () => {
+  const replicas = new Replicas([at(1, null), at(2, "v2"), at(1, null)], [0, 1]);
+  expect(replicas.write({ wantsFound: true })).toMatchObject({ type: "written", found: true });
+  expect(replicas.held[0]).toMatchObject({ value: null, operation: "op" });
+});
+
+test("C8: a first attempt that shows only after a quorum was heard without it is the outcome (seed 431121)", () => {
+  const mine: ReadResult = { status: "ok", version: [2, 1], value: "mine", operation: "op" };
+  const replicas = new Replicas([mine, at(1, null), at(1, null)], [1, 2], [0, 1]);
+  const retried = replicas.write({ value: "mine", condition: "absent", firstEpoch: 2 });
+  expect(retried).toEqual({ type: "written", version: [2, 1] });
+  expect(replicas.holders).toBe(2);
+});
+
+test("C7: a condition is refused only when a write quorum holds what refuses it", () => {
+  const replicas = new Replicas([at(1, "v1"), at(2, "v2"), at(1, "v1")], [0, 1]);
+  const refused = replicas.write({ condition: [1, 1], value: "new" });
+  expect(refused).toMatchObject({ type: "error", error: { code: "CONDITION_FAILED", details: { version: "1.2" } } });
+  expect(replicas.holders).toBe(2);
+});
