@@ -15,9 +15,9 @@ function steps(
   { members, voters }: { readonly members: string; readonly voters: string },
   { silent = "", leaving }: { readonly silent?: string; readonly leaving?: string } = {},
 ): string[] {
-  const answers = (id: string): boolean => ![...silent].some((quiet) => seat(quiet).id === id);
-  const nodes = [...members].map((id) => ({ id: id as NodeId, address: `${id}:1` }) as Member);
-  let state = { members: nodes, voters: [...voters].map(seat) } as unknown as ClusterState;
+  const answers = (id: string): boolean => !silent.split("").some((quiet) => seat(quiet).id === id);
+  const nodes = members.split("").map((id) => ({ id: id as NodeId, address: `${id}:1` }) as Member);
+  let state = { members: nodes, voters: voters.split("").map(seat) } as unknown as ClusterState;
   const seen: string[] = [];
   for (;;) {
     const next = nextVoters(state, { leaving, answers, local: RECORD });
