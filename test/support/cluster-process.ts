@@ -346,10 +346,16 @@ function notYet(error: unknown): undefined {
   throw error;
 }
 
-/** A port nobody listens on, below the range of outgoing connections. */
+/** Ports that were handed out: who has one may not listen yet, or be about to come back to it. */
+const taken = new Set<number>();
+
+/** A port nobody listens on, below the range of outgoing connections, and another one each time. */
 export async function freePort(): Promise<number> {
   for (;;) {
+    if (taken.size === PORTS) taken.clear();
     const port = PORT_MIN + WORKER * PORTS + Math.floor(Math.random() * PORTS);
+    if (taken.has(port)) continue;
+    taken.add(port);
     const probe = createServer().listen(port, "127.0.0.1");
     const free = await once(probe, "listening").then(
       () => true,
