@@ -31,7 +31,7 @@ const QUICK: readonly Mutation[] = [
   rule("C5", "doubtful", 60, "conditional writes go ahead while an earlier write is in doubt"),
   rule("C6", "any", 300, "a quorum read answers without R equal versions"),
   rule("C7-origin", "any", 300, "conditions compare repaired versions instead of origins"),
-  rule("M3", "any", 1_000, "a slot changes hands without being reconciled"),
+  rule("M3", "lagging", 100, "a slot changes hands without being reconciled"),
   rule("N4", "any", 60, "a late write takes a register back"),
   rule("N4-durable", "doubtful", 60, "a write is acknowledged before it is durable"),
   rule("N2+N6-raise", "rivals", 500, "a node that has answered a new leader follows the old one, too"),

@@ -115,4 +115,26 @@ function wandering(random: Random): Scenario {
   };
 }
 
-export const SHAPES = { any: scenarioOf, doubtful, rivals, late, wandering } as const;
+/** Slots go from node to node while replicas miss what is written: connections break, and nodes die for a moment (M3). */
+function lagging(random: Random): Scenario {
+  const scenario = wandering(random);
+  return {
+    ...scenario,
+    copies: 3,
+    nodes: 3,
+    clients: {
+      ...scenario.clients,
+      operations: 60,
+      keys: scenario.clients.keys.slice(0, 2),
+      pauseMsMax: 300,
+      deletes: 0.2,
+    },
+    faults: ["partition", "break connections", "crash node"],
+    faultEveryMs: 300,
+    breakage: 0.03,
+    downMsMax: 500,
+    collectAfterMs: undefined,
+  };
+}
+
+export const SHAPES = { any: scenarioOf, doubtful, rivals, late, wandering, lagging } as const;
