@@ -12,7 +12,7 @@ const long = process.env["HOLDFAST_LONG"] === "1";
 const cores = os.availableParallelism();
 /** No more where there are many cores: what is left then is a few long files, and each worker has ports of its own. */
 const WORKERS_MAX = 8;
-const processTimeouts = { testTimeout: long ? 1_800_000 : 120_000, hookTimeout: 60_000 };
+const processTimeouts = { testTimeout: long ? 1_800_000 : 240_000, hookTimeout: 60_000 };
 
 export default defineConfig({
   test: {

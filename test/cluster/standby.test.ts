@@ -180,7 +180,7 @@ describe("the leader dies half-way through a rebalance", () => {
         const { operations } = await cluster.call({ op: "ops" });
         return operations.every(({ phase }) => phase === "done") ? true : undefined;
       },
-      60_000,
+      150_000,
     );
     const { nodes } = await cluster.call({ op: "status" });
     expect(nodes.map(({ id, slots, state }) => [id, slots, state])).toEqual(
