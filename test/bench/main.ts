@@ -28,16 +28,17 @@ import { type Flags, parseFlags, USAGE } from "./flags.ts";
 import { growth } from "./growth.ts";
 import { hasWrk, measureHttp } from "./http-rounds.ts";
 import { chartOf, tableOf } from "./report-text.ts";
-import { measureRow, type Contestants, type Plan } from "./rounds.ts";
+import { measureRow, warmUp, type Contestants, type Plan } from "./rounds.ts";
 import { coldUp, idleMemory } from "./singles.ts";
 import { soak } from "./soak.ts";
 import { Systems } from "./systems.ts";
 import { tail, type TailPlan } from "./tail.ts";
 import { addedNode, repairCost } from "./upkeep.ts";
-import { KEYS, LARGE, MAIN, OURS, VALUE_BYTES, type Workload } from "./workload.ts";
+import { KEYS, LARGE, MAIN, OURS, VALUE_BYTES, workload, type Workload } from "./workload.ts";
 
 const QUICK = ["put, 64 in flight", "put, 1024 in flight", "get, 64 in flight"];
 const QUICK_KEYS = 20_000;
+const WARM_UP = workload("as many puts as gets, 64 in flight", "mixed-50", 64);
 
 const note = (line: string): void => void process.stderr.write(`${line}\n`);
 
@@ -103,6 +104,7 @@ async function compare(flags: Flags, systems: Systems): Promise<Report> {
   const keys = flags.quick ? QUICK_KEYS : KEYS;
   note("filling in the keys …");
   for (const { target } of stores) if (target !== null) await load.fill(target, keys, VALUE_BYTES);
+  await warmUp({ ...WARM_UP, keys }, { load, stores });
   const rows: Row[] = [];
   const plan = planOf(flags);
   const measure = async (list: readonly Workload[], contestants: Contestants): Promise<void> => {
