@@ -26,7 +26,7 @@ type Basis =
 /** C6: reads again, mends if need be, answers. */
 export function* fix(sequencer: SequencerServices, io: RegisterIo, operation: ReadOperation): Script<ReadOutcome> {
   const everyone = operation.level === "all";
-  const basis = yield* agreedBasis(sequencer, io, operation, everyone);
+  const basis = yield* agreedBasis(sequencer, io, operation, { everyone });
   return basis.type === "error" ? basis : outcome(basis.found, false);
 }
 
@@ -54,7 +54,8 @@ export function* carefulWrite(
   if (meets(sequencer, operation, seen)) return yield* write(sequencer, io, operation, seen.value !== null);
   // The refusal is itself a read, also that nothing is there to be deleted: it needs a quorum that agrees.
   if (sequencer.context.without.has("C7-refusal")) return failed(refusal(operation, seen));
-  const basis = yield* agreedBasis(sequencer, io, operation, false);
+  // That of a retry says that the first attempt had no effect: what one replica may hold of it must never surface again.
+  const basis = yield* agreedBasis(sequencer, io, operation, { refreshed: operation.firstEpoch !== undefined });
   if (basis.type === "error") return basis;
   // A first attempt that was nowhere to be seen may have surfaced since, from a replica that nobody had heard.
   const earlier = earlierAttempt(operation, basis.found);
@@ -70,7 +71,7 @@ function* retry(
   io: RegisterIo,
   operation: WriteOperation,
 ): Script<WriteOutcome | undefined> {
-  const basis = yield* agreedBasis(sequencer, io, operation, false);
+  const basis = yield* agreedBasis(sequencer, io, operation);
   if (basis.type === "error") {
     return failed(new KvError("TIMEOUT", `the first attempt's outcome could not be found out: ${basis.error.message}`));
   }
@@ -90,12 +91,19 @@ function earlierAttempt({ operation }: WriteOperation, found: ReadResult): Write
   return { type: "written", version: found.origin ?? found.version };
 }
 
-/** A quorum that agrees on a value, made to agree where it does not (FIX). `everyone`: all replicas have to. */
+interface BasisNeeds {
+  /** All replicas have to agree. */
+  readonly everyone?: boolean;
+  /** Under a version of this epoch, above whatever any replica holds, also where a quorum agrees already. */
+  readonly refreshed?: boolean;
+}
+
+/** A quorum that agrees on a value, made to agree where it does not (FIX). */
 function* agreedBasis(
   sequencer: SequencerServices,
   io: RegisterIo,
   operation: ReadOperation | WriteOperation,
-  everyone: boolean,
+  { everyone = false, refreshed = false }: BasisNeeds = {},
 ): Script<Basis> {
   if (!(yield* io.settle())) return { type: "error", error: notSettled() };
   const size = sequencer.context.slot(operation.slot).members.length;
@@ -103,7 +111,7 @@ function* agreedBasis(
   const needed = everyone ? size : quorum;
   if (answers.length < needed || io.interrupted)
     return { type: "error", error: tooFewReplicas(answers.length, needed) };
-  const agreed = agreedAmong(answers, needed);
+  const agreed = refreshed ? undefined : agreedAmong(answers, needed);
   if (agreed) return { type: "basis", found: agreed };
   const best = highestOf(answers);
   if (io.interrupted) return { type: "error", error: tooFewReplicas(0, needed) };

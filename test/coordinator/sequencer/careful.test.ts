@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import type { NodeId } from "../../../shared/ids.ts";
 import type { ReadResult } from "../../../shared/protocol/node-messages.ts";
 import { Future, run, wait, type Script } from "../../../shared/script.ts";
-import type { Version } from "../../../shared/version.ts";
+import { compare, type Version } from "../../../shared/version.ts";
 import { carefulWrite } from "../../../coordinator/sequencer/careful.ts";
 import type { Issued } from "../../../coordinator/sequencer/drive.ts";
 import type { WriteOperation, WriteOutcome } from "../../../coordinator/sequencer/operation.ts";
@@ -100,6 +100,17 @@ test("C8: a first attempt that shows only after a quorum was heard without it is
   const retried = replicas.write({ value: "mine", condition: "absent", firstEpoch: 2 });
   expect(retried).toEqual({ type: "written", version: [2, 1] });
   expect(replicas.holders).toBe(2);
+});
+
+test("C8: what a retry's refusal says had no effect can have none later, whoever holds it", () => {
+  const mine: ReadResult = { status: "ok", version: [2, 1], value: "mine", operation: "op" };
+  const replicas = new Replicas([mine, at(1, "theirs"), at(1, "theirs")], [1, 2]);
+  const refused = replicas.write({ value: "mine", condition: "absent", firstEpoch: 2 });
+  expect(refused).toMatchObject({ type: "error", error: { code: "CONDITION_FAILED", details: { version: "1.1" } } });
+  for (const { version, origin, value } of replicas.held.slice(1)) {
+    expect(compare(version, mine.version)).toBeGreaterThan(0);
+    expect({ origin, value }).toEqual({ origin: [1, 1], value: "theirs" });
+  }
 });
 
 test("C7: a condition is refused only when a write quorum holds what refuses it", () => {
