@@ -72,7 +72,8 @@ export class Coordinator {
   #leader: Leader | undefined;
   #cluster: ClusterId | undefined;
   #hints: readonly string[];
-  #role: CoordinatorRole = "new";
+  /** Until it is told: nothing is decided yet. Only who knows of no cluster is `new`, and may make one. */
+  #role: CoordinatorRole = "waiting";
   /** Who leads, as far as this coordinator knows. */
   #rival: Rival | undefined;
   /** Who takes over from us. */
@@ -279,7 +280,7 @@ export class Coordinator {
 
   #waiting(missing: RoleNews["missing"], because: string | undefined): void {
     const same = because === this.#because && JSON.stringify(missing) === JSON.stringify(this.#waitingFor);
-    if (this.#role === "waiting" && same) return;
+    if (this.#told === "waiting" && same) return;
     this.#waitingFor = missing;
     this.#because = because;
     this.#rival = undefined;

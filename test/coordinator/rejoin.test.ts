@@ -163,3 +163,20 @@ test("nodes that are added at the same time do not lose each other's greeting", 
     expect(phases, `seed ${seed}`).toEqual(["done", "done", "done"]);
   }
 });
+
+test("C0: a coordinator that looks for its cluster makes no other one of a blank node that asks to be let in (seed 481672)", () => {
+  const nodes = { A: 5001, B: 5002, C: 5003 };
+  const world = cluster(70, nodes);
+  const before = world.ask({ op: "hello", versions: [1, 1] })["cluster"];
+  world.crashCoordinator();
+  for (const port of Object.values(nodes)) world.network.block("127.0.0.1:7401", address(port));
+  expect(world.ask({ op: "ping" })).toMatchObject({ code: "LOST" });
+  world.startCoordinator();
+  for (let asked = 0; asked < 20; asked++)
+    expect(world.ask({ op: "join", node: "D", address: address(5009) })).toMatchObject({ code: "NO_LEADER" });
+  world.network.heal();
+  world.runUntil(() => world.coordinator?.role === "leader");
+  expect(world.ask({ op: "hello", versions: [1, 1] })["cluster"]).toBe(before);
+  expect(world.ask({ op: "join", node: "D", address: address(5009) })).toMatchObject({ phase: "done" });
+  expect(world.ask({ op: "get", key: "key 1" })).toMatchObject({ value: "v" });
+});
