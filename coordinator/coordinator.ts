@@ -72,8 +72,8 @@ export class Coordinator {
   #leader: Leader | undefined;
   #cluster: ClusterId | undefined;
   #hints: readonly string[];
-  /** Until it is told: nothing is decided yet. Only who knows of no cluster is `new`, and may make one. */
-  #role: CoordinatorRole = "waiting";
+  /** Nothing is decided before it is told; but only who knows of no cluster is `new`, and may make one. */
+  #role: CoordinatorRole;
   /** Who leads, as far as this coordinator knows. */
   #rival: Rival | undefined;
   /** Who takes over from us. */
@@ -99,6 +99,7 @@ export class Coordinator {
     this.#etcd = new EtcdCalls((effect) => void this.#effects.push(effect));
     this.#agreement = this.#agreementIn(options.etcd);
     this.#cluster = options.clusterFile?.cluster;
+    this.#role = this.#cluster === undefined ? "new" : "waiting";
     this.#hints = [...new Set([...(options.clusterFile?.addresses ?? []), ...options.join])];
     this.#links.onUp = (link) => this.#leader?.peers.connected(link);
     this.#links.onDown = (link) => this.#leader?.peers.disconnected(link);
