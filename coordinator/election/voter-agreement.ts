@@ -43,7 +43,7 @@ export class VoterAgreement implements Agreement {
   *accept(proposal: Proposal, { active, outPromised, renew }: Proposing): Script<boolean> {
     const { before, next, ballot } = proposal;
     assert(next.voters.length >= 1, "somebody votes");
-    if (!(yield* this.#seated(proposal, outPromised)) || !active()) return false;
+    if (!(yield* this.#seated(proposal, { outPromised, renew })) || !active()) return false;
     const text = encodeState(next);
     const seats = union(before.voters, next.voters);
     const yes = new Set<string>();
@@ -75,15 +75,22 @@ export class VoterAgreement implements Agreement {
    * V5: whoever is to vote from now on has a record first, of the state as it is. A voter that is counted and has none cannot promise
    * anything: if the leader ended now, a set of two would wait for it for ever. Where one does not answer, nothing is proposed.
    */
-  *#seated({ before, next, ballot, owner }: Proposal, outPromised: Proposing["outPromised"]): Script<boolean> {
+  *#seated(
+    { before, next, ballot, owner }: Proposal,
+    { outPromised, renew }: Pick<Proposing, "outPromised" | "renew">,
+  ): Script<boolean> {
     const fresh = next.voters.filter(({ id }) => !before.voters.some((seat) => seat.id === id));
     if (fresh.length === 0) return true;
     const current = { ballot: [ballot[0], ballot[1] - 1] as const, owner, state: encodeState(before), seat: true };
     const asked = fresh.map((seat) => this.#voters.accept(before.cluster, seat, current));
     const answers = yield* wait(gather(this.#timers, asked, VOTE_TIMEOUT_MS, () => false));
-    for (const answer of answers)
-      if (answer["code"] === "OUT_PROMISED" && Number(answer["promised"] ?? 0) > ballot[0])
-        outPromised(Number(answer["promised"]));
+    for (const answer of answers) {
+      if (answer["code"] !== "OUT_PROMISED") continue;
+      const promised = Number(answer["promised"] ?? 0);
+      if (promised > ballot[0]) outPromised(promised);
+      // It voted once before, and promised this epoch to a rival that did not win it: it will never have a record of it.
+      if (promised === ballot[0]) renew();
+    }
     return answers.length === fresh.length && answers.every(isOk);
   }
 

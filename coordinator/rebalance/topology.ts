@@ -318,12 +318,12 @@ export class Topology {
     for (;;) {
       if (!this.#context.active()) return;
       let changed = false;
-      yield* this.#context.propose((state) => {
+      const accepted = yield* this.#context.propose((state) => {
         const voters = nextVoters(state, this.#host.wishes(leaving));
         changed = voters !== undefined;
         return voters ? { ...state, voters } : state;
       });
-      if (changed) continue;
+      if (changed && accepted) continue;
       const stillSeated = this.#context.state().voters.some(({ id }) => id === leaving);
       if (leaving === undefined || !stillSeated) return;
       // A member that leaves must not keep its vote: wait until the others can agree on it.

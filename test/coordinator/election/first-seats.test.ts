@@ -41,3 +41,33 @@ test.each(["the second voter", "the first voter"])(
     expect(world.ask({ op: "get", key: "apple" })).toMatchObject({ value: "red" });
   },
 );
+
+test("V5: who promised this epoch to a rival while it voted gets a seat again, in another epoch (seed 505409)", () => {
+  const world = new World(3);
+  const at = (index: number): string => `127.0.0.1:${5001 + index}`;
+  for (let index = 0; index < 6; index++) world.addNode(at(index));
+  world.startCoordinator();
+  for (const [index, node] of ["A", "B", "C", "D", "E"].entries())
+    expect(world.ask({ op: "addnode", node, address: at(index) })).toMatchObject({ phase: "done" });
+  const voters = (): string =>
+    world.coordinator?.state?.voters
+      .map(({ id }) => id)
+      .toSorted()
+      .join("") ?? "";
+  world.runUntil(() => voters() === "ABCDE");
+  const cluster = world.coordinator?.state?.cluster;
+  world.crashCoordinator();
+  // The next leader is elected without E, which gives that epoch to somebody else.
+  world.network.block(LEADER, at(4));
+  world.startCoordinator();
+  world.runUntil(() => world.coordinator?.role === "leader");
+  const epoch = Number(world.ask({ op: "hello", versions: [1, 1] })["epoch"]);
+  const owner = "00000000-0000-4000-8000-000000000001";
+  expect(world.ask({ op: "prepare", cluster, voter: "E", epoch, owner }, 5_000, at(4))).toMatchObject({ status: "ok" });
+  world.network.heal();
+  expect(world.ask({ op: "removenode", node: "D" })).toMatchObject({ phase: "done" });
+  world.runUntil(() => voters() === "ABC");
+  world.request({ op: "addnode", node: "F", address: at(5) }, () => undefined);
+  world.runUntil(() => voters() === "ABCEF" && world.coordinator?.state?.operations.length === 0);
+  expect(Number(world.ask({ op: "hello", versions: [1, 1] })["epoch"])).toBeGreaterThan(epoch);
+});
