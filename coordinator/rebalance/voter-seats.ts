@@ -31,10 +31,12 @@ function steps(state: ClusterState, wishes: SeatWishes): (readonly VoterSeat[])[
   const rank = ({ id, kind }: VoterSeat): number => (wishes.answers(id) ? (kind === "coordinator" ? 1 : 2) : 0);
   const isHindrance = (seat: VoterSeat): boolean => seat.id === wishes.leaving || rank(seat) < 2;
   const hindrances = unwanted.filter(isHindrance).sort((a, b) => rank(a) - rank(b));
-  const missing = wanted.filter(({ id }) => wishes.answers(id) && !state.voters.some((seat) => seat.id === id));
+  const open = wanted.filter(({ id }) => !state.voters.some((seat) => seat.id === id));
+  // A record beside a cluster file comes last: with one node alone it would be a second one without which nothing goes.
+  const nodesSeated = open.every(({ kind }) => kind === "coordinator");
+  const missing = open.filter(({ id, kind }) => wishes.answers(id) && (kind === "node" || nodesSeated));
   // While somebody who should vote is not seated yet, nobody who votes and answers goes, unless it is removed: of two voters none may die.
-  const complete = wanted.every(({ id }) => state.voters.some((seat) => seat.id === id));
-  const mayGo = ({ id }: VoterSeat): boolean => complete || id === wishes.leaving || !wishes.answers(id);
+  const mayGo = ({ id }: VoterSeat): boolean => open.length === 0 || id === wishes.leaving || !wishes.answers(id);
   const without = (gone: VoterSeat): readonly VoterSeat[] => state.voters.filter(({ id }) => id !== gone.id);
   const removable = state.voters.length > 1;
   return [

@@ -49,6 +49,11 @@ test("V5: no seat goes while the one that should come for it cannot be given: tw
   expect(steps({ members: "ABCDE", voters: "ABC" }, { silent: "E" })).toEqual(["ABCD"]);
 });
 
+test("V5: the record beside a cluster file comes after the second node, never in its place (seed 510749)", () => {
+  expect(steps({ members: "AB", voters: "A" }, { silent: "B" })).toEqual([]);
+  expect(steps({ members: "AB", voters: "Ar" })).toEqual(["ABr"]);
+});
+
 test("V5: who is removed does not keep its seat, whoever else is silent", () => {
   expect(steps({ members: "ABCD", voters: "ABC" }, { silent: "D", leaving: "C" })).toEqual(["AB"]);
   expect(steps({ members: "ABC", voters: "ABC" }, { leaving: "C" })).toEqual(["ABCr", "ABr"]);
