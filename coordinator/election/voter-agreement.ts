@@ -43,18 +43,27 @@ export class VoterAgreement implements Agreement {
   *accept(proposal: Proposal, { active, outPromised, renew }: Proposing): Script<boolean> {
     const { before, next, ballot } = proposal;
     assert(next.voters.length >= 1, "somebody votes");
-    if (!(yield* this.#seated(proposal, { outPromised, renew })) || !active()) return false;
+    // A voter promised itself to a rival for this very epoch, and will never accept anything of ours in it.
+    let rivalled = false;
+    const refused = (found: Answer): void => {
+      if (found["code"] !== "OUT_PROMISED") return;
+      const promised = Number(found["promised"] ?? 0);
+      if (promised === ballot[0]) rivalled = true;
+      else outPromised(promised);
+    };
+    const seated = yield* this.#seated(proposal, refused);
+    if (!active()) return false;
+    if (!seated) {
+      if (rivalled) renew();
+      return false;
+    }
     const text = encodeState(next);
     const seats = union(before.voters, next.voters);
     const yes = new Set<string>();
     const enough = (): boolean => isMajority(before.voters, yes) && isMajority(next.voters, yes);
-    // A voter promised itself to a rival for this very epoch, and will never accept anything of ours in it.
-    let rivalled = false;
     const heard = (seat: VoterSeat, found: Answer): void => {
-      const promised = found["code"] === "OUT_PROMISED" ? Number(found["promised"] ?? 0) : undefined;
       if (isOk(found)) yes.add(seat.id);
-      else if (promised === ballot[0]) rivalled = true;
-      else if (promised !== undefined) outPromised(promised);
+      else refused(found);
     };
     for (;;) {
       const open = seats.filter(({ id }) => !yes.has(id));
@@ -75,22 +84,13 @@ export class VoterAgreement implements Agreement {
    * V5: whoever is to vote from now on has a record first, of the state as it is. A voter that is counted and has none cannot promise
    * anything: if the leader ended now, a set of two would wait for it for ever. Where one does not answer, nothing is proposed.
    */
-  *#seated(
-    { before, next, ballot, owner }: Proposal,
-    { outPromised, renew }: Pick<Proposing, "outPromised" | "renew">,
-  ): Script<boolean> {
+  *#seated({ before, next, ballot, owner }: Proposal, refused: (answer: Answer) => void): Script<boolean> {
     const fresh = next.voters.filter(({ id }) => !before.voters.some((seat) => seat.id === id));
     if (fresh.length === 0) return true;
     const current = { ballot: [ballot[0], ballot[1] - 1] as const, owner, state: encodeState(before), seat: true };
     const asked = fresh.map((seat) => this.#voters.accept(before.cluster, seat, current));
     const answers = yield* wait(gather(this.#timers, asked, VOTE_TIMEOUT_MS, () => false));
-    for (const answer of answers) {
-      if (answer["code"] !== "OUT_PROMISED") continue;
-      const promised = Number(answer["promised"] ?? 0);
-      if (promised > ballot[0]) outPromised(promised);
-      // It voted once before, and promised this epoch to a rival that did not win it: it will never have a record of it.
-      if (promised === ballot[0]) renew();
-    }
+    for (const answer of answers) if (!isOk(answer)) refused(answer);
     return answers.length === fresh.length && answers.every(isOk);
   }
 
