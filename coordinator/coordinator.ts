@@ -5,6 +5,7 @@
 import { unreachable } from "../shared/assert.ts";
 import { confirmersOf, type ClusterState } from "../shared/cluster-state.ts";
 import { errorAnswer, KvError } from "../shared/errors.ts";
+import { fnv1a } from "../shared/fnv.ts";
 import type { ClusterId, OwnerId } from "../shared/ids.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import { parseCoordinatorRequest } from "../shared/protocol/parse-client-request.ts";
@@ -79,7 +80,7 @@ export class Coordinator {
   /** Who takes over from us. */
   #successor: string | undefined;
   readonly #succession: Succession;
-  readonly #remembered = new Remembered();
+  readonly #remembered: Remembered;
   #waitingFor: readonly { readonly id: string; readonly address: string }[] = [];
   /** Why it waits, where that is not for voters. */
   #because: string | undefined;
@@ -92,6 +93,7 @@ export class Coordinator {
     this.#options = options;
     this.#timers = new Timers(now);
     this.#links = new Links(this.#timers, (effect) => this.#effects.push(effect));
+    this.#remembered = new Remembered(fnv1a(options.owner, 0));
     const seat = options.voterFile?.seat ?? options.seat;
     const persist = (file: LocalVoterFile, token: number): void =>
       void this.#effects.push({ type: "saveVoter", file, token });

@@ -48,17 +48,18 @@ export class DataRequests {
     const operation: ReadOperation = {
       type: "read",
       client,
+      id,
       key,
       slot: slotOf(key, leader.state.seed),
       level: consistency ?? "quorum",
       startedAt: now,
-      deadline: now + (timeoutMs ?? DEADLINE_MS_DEFAULT),
+      deadline: Math.ceil(now + (timeoutMs ?? DEADLINE_MS_DEFAULT)),
     };
-    leader.sequencer.read(operation, (outcome) => this.#readDone(id, operation, outcome));
+    leader.sequencer.read(operation, this.#readDone);
   }
 
-  #readDone(id: number, operation: ReadOperation, outcome: ReadOutcome): void {
-    const { client, key } = operation;
+  readonly #readDone = (outcome: ReadOutcome, operation: ReadOperation): void => {
+    const { client, id, key } = operation;
     this.#count("get", operation, outcome);
     if (outcome.type === "error") return this.#host.refuse(client, id, outcome.error);
     const { value, origin, stale } = outcome;
@@ -66,7 +67,7 @@ export class DataRequests {
     const version = format(origin);
     const answer = { id, status: "ok", value, version };
     this.#host.send(client, stale ? { ...answer, stale } : answer);
-  }
+  };
 
   #write(leader: Leader, client: ClientNumber, request: PutRequest | DeleteRequest): void {
     const { now } = this.#host.timers;
@@ -78,6 +79,7 @@ export class DataRequests {
     const operation: WriteOperation = {
       type: "write",
       client,
+      id: request.id,
       key: request.key,
       slot: slotOf(request.key, leader.state.seed),
       value: request.op === "put" ? request.value : null,
@@ -88,14 +90,15 @@ export class DataRequests {
       firstEpoch: request.firstEpoch,
       report: request.report === true,
       startedAt: now,
-      deadline: now + (request.timeoutMs ?? DEADLINE_MS_DEFAULT),
+      // In whole milliseconds, which take no object of their own.
+      deadline: Math.ceil(now + (request.timeoutMs ?? DEADLINE_MS_DEFAULT)),
     };
-    leader.sequencer.write(operation, (outcome) => this.#writeDone(request, operation, outcome));
+    leader.sequencer.write(operation, this.#writeDone);
   }
 
-  #writeDone({ id, op }: PutRequest | DeleteRequest, operation: WriteOperation, outcome: WriteOutcome): void {
-    const { client } = operation;
-    this.#count(op, operation, outcome);
+  readonly #writeDone = (outcome: WriteOutcome, operation: WriteOperation): void => {
+    const { client, id, value } = operation;
+    this.#count(value === null ? "delete" : "put", operation, outcome);
     if (outcome.type === "error") return this.#host.refuse(client, id, outcome.error);
     const { version, replicas, found } = outcome;
     // What nearly every write is answered with is made in one piece.
@@ -106,7 +109,7 @@ export class DataRequests {
       ...(replicas && { replicas }),
       ...(found !== undefined && { found }),
     });
-  }
+  };
 
   #count(op: DataRequest["op"], operation: ReadOperation | WriteOperation, outcome: ReadOutcome | WriteOutcome): void {
     const measured: MeasuredOutcome = outcome.type === "error" ? outcome.error.outcome : "ok";

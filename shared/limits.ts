@@ -103,6 +103,7 @@ assert(
   OPERATIONS_REMEMBERED_MS + DEADLINE_MS_MAX < COLLECT_AFTER_MS,
   "a retry comes before what it asks for is forgotten",
 );
+assert(IN_FLIGHT_MAX < OPERATIONS_REMEMBERED_MAX / 2, "what runs fits into a generation of what is remembered");
 assert(PAGE_BYTES < BATCH_LINE_BYTES, "a page fits in a line");
 assert(SETTLE_MS_MAX < HOLD_MS_MAX, "settling ends before the hold does");
 assert(BATCH_LINE_BYTES <= lineBytesMax(VALUE_BYTES_MAX_DEFAULT), "a batch line is a legal line");

@@ -15,6 +15,11 @@ export interface StoredRecord {
   readonly operation: string;
 }
 
+/** The origin of what travels: it is left out where it equals the version. */
+export function originOf({ version, origin }: { readonly version: Version; readonly origin?: Version }): Version {
+  return origin ?? version;
+}
+
 /** A cheap upper estimate of what a value adds to a line or a log: code units of its travelling form. */
 export function valueWeight(value: WireValue | null): number {
   if (value === null) return 0;

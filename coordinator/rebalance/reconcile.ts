@@ -16,6 +16,7 @@ import type {
   WriteOp,
 } from "../../shared/protocol/node-messages.ts";
 import { majority } from "../../shared/quorum.ts";
+import { originOf } from "../../shared/record.ts";
 import { all, Future, run, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, highest, isZero, ZERO, type Version } from "../../shared/version.ts";
 import { accepted, askEach, byNode, everyone, STEP_TIMEOUT_MS, why, type Attempt, type SlotChange } from "./attempt.ts";
@@ -189,21 +190,14 @@ function* retag(attempt: Attempt, change: SlotChange, { key, contents }: KeyWork
   const record = yield* readFrom(attempt, change.slot, key, ids, best);
   if (!record) return ZERO;
   const version = context.writing.nextVersion();
-  const origin = record.origin ?? record.version;
-  const tagged: ReadResult = { ...record, version, origin };
+  const tagged: ReadResult = { ...record, version, origin: originOf(record) };
+  const issued = writeOp(attempt, change.slot, key, "write", tagged);
   attempt.retags.set(key, version);
-  context.sequencer.inDoubt.add({
-    key,
-    slot: change.slot,
-    version,
-    origin,
-    value: record.value,
-    operation: record.operation ?? "",
-  });
+  context.sequencer.inDoubt.add(issued);
   // Whether this attempt commits or not: members that did not take it are to be compared with those that did.
   for (const id of change.kept) context.writing.missed(id, change.slot, version);
   const kept = change.kept.filter((id) => context.peers.get(id)?.up === true);
-  const keptResults = yield* storeAt(attempt, kept, writeOp(attempt, change.slot, key, "write", tagged));
+  const keptResults = yield* storeAt(attempt, kept, issued);
   const addedResults = yield* storeAt(attempt, change.added, writeOp(attempt, change.slot, key, "copy", tagged));
   const oks = [...keptResults, ...addedResults].filter(({ status }) => status === "ok").length;
   const complete = addedResults.every(({ status }) => status === "ok");

@@ -221,6 +221,7 @@ function* fixed(context: RepairContext, { compared, key }: Difference): Script<b
   const operation = {
     type: "read",
     client: NO_CLIENT,
+    id: 0,
     key,
     slot: runtime.slot,
     level: held.size === runtime.members.length ? "all" : "quorum",

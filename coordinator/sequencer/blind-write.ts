@@ -4,12 +4,13 @@
 import { KvError, type ErrorCode } from "../../shared/errors.ts";
 import type { Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
-import { Drive, type DriveOwner } from "./drive.ts";
+import { Drive, issuedIn, type DriveOwner } from "./drive.ts";
 import type { KeyTask } from "./key-locks.ts";
 import {
   tooFewReplicas,
   unknownWrite,
   type EndReason,
+  type Reply,
   type Swept,
   type WriteOperation,
   type WriteOutcome,
@@ -22,12 +23,14 @@ const REPORT_WAIT_MS = 200;
 export class BlindWrite implements KeyTask, Swept {
   readonly operation: WriteOperation;
   /** Whom to tell; the sequencer does. */
-  readonly reply: (outcome: WriteOutcome) => void;
+  readonly reply: Reply<WriteOperation, WriteOutcome>;
+  /** What its flight issued it as. */
+  version: Version | undefined;
   readonly #sequencer: SequencerServices;
   #answered = false;
   #flight: Flight | undefined;
 
-  constructor(sequencer: SequencerServices, operation: WriteOperation, reply: (outcome: WriteOutcome) => void) {
+  constructor(sequencer: SequencerServices, operation: WriteOperation, reply: Reply<WriteOperation, WriteOutcome>) {
     this.#sequencer = sequencer;
     this.operation = operation;
     this.reply = reply;
@@ -94,8 +97,6 @@ export class BlindWrite implements KeyTask, Swept {
 export class Flight implements DriveOwner {
   readonly #sequencer: SequencerServices;
   #writes: readonly BlindWrite[];
-  /** Of its writes, once it is sent. */
-  #versions: readonly Version[] = [];
   readonly #runtime: SlotRuntime;
   /** The latest of its writes. */
   #deadline = 0;
@@ -171,23 +172,19 @@ export class Flight implements DriveOwner {
 
   #issue(): void {
     const { context } = this.#sequencer;
-    const versions = this.#writes.map(() => context.nextVersion());
-    if (context.without.has("C3-combine")) versions.fill(versions[0] as Version);
-    this.#versions = versions;
-    const { key, slot, value, operation } = this.#last.operation;
-    const version = versions[versions.length - 1] as Version;
-    const issued = { key, slot, version, origin: version, value, operation };
+    let version = context.nextVersion();
+    for (const write of this.#writes) {
+      if (write !== this.#writes[0] && !context.without.has("C3-combine")) version = context.nextVersion();
+      write.version = version;
+    }
     this.#runtime.inFlight++;
-    this.#drive = new Drive(context, issued, this);
+    this.#drive = new Drive(context, issuedIn(this.#runtime, version, this.#last.operation), this);
     this.#drive.start();
   }
 
   /** A replica answered. */
   driven(drive: Drive): void {
-    for (let index = 0; index < this.#writes.length; index++) {
-      const write = this.#writes[index] as BlindWrite;
-      if (!write.answered && drive.oks >= this.#needed(write)) this.#acknowledge(write, index);
-    }
+    for (const write of this.#writes) if (!write.answered && drive.oks >= this.#needed(write)) this.#acknowledge(write);
     if (drive.installed) this.#installed();
     else if (drive.hopeless && drive.refusedByAll) this.#failDefinitely();
     if (drive.complete && this.#writes.some(isOpen)) this.#report();
@@ -199,24 +196,22 @@ export class Flight implements DriveOwner {
     this.#release();
   }
 
-  #acknowledge(write: BlindWrite, index: number): void {
+  #acknowledge(write: BlindWrite): void {
+    if (!write.operation.report) return write.answer({ type: "written", version: write.version as Version });
     this.#acknowledgedAt ??= this.#sequencer.context.timers.now;
-    if (!write.operation.report) write.answer({ type: "written", version: this.#versions[index] as Version });
   }
 
   /** Answers the reported writes that have been acknowledged. */
   #report(): void {
     const drive = this.#drive as Drive;
-    for (const [index, write] of this.#writes.entries()) {
+    for (const write of this.#writes) {
       if (write.answered || drive.oks < this.#needed(write)) continue;
-      const replicas = drive.reports();
-      write.answer({ type: "written", version: this.#versions[index] as Version, replicas });
+      write.answer({ type: "written", version: write.version as Version, replicas: drive.reports() });
     }
   }
 
   #failDefinitely(): void {
-    const drive = this.#drive as Drive;
-    const codes = drive.replicas.map(({ code }) => code);
+    const codes = (this.#drive as Drive).refusals;
     const code = (codes.find((candidate) => candidate === "DISK_FULL") ?? "NO_QUORUM") as ErrorCode;
     const error = new KvError(code, `refused by every replica (${[...new Set(codes)].join(", ")}); nothing was stored`);
     for (const write of this.#writes) write.answer({ type: "error", error });

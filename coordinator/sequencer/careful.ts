@@ -3,9 +3,10 @@
 // first attempt happened (C8). All settle what is in doubt first (C5), and all are scripts.
 import { KvError } from "../../shared/errors.ts";
 import type { ReadResult } from "../../shared/protocol/node-messages.ts";
+import { originOf } from "../../shared/record.ts";
 import type { Script } from "../../shared/script.ts";
 import { equal, format, type Version } from "../../shared/version.ts";
-import type { Issued } from "./drive.ts";
+import { issuedIn } from "./drive.ts";
 import {
   tooFewReplicas,
   unknownWrite,
@@ -76,7 +77,7 @@ function* retry(
     return failed(new KvError("TIMEOUT", `the first attempt's outcome could not be found out: ${basis.error.message}`));
   }
   const { found } = basis;
-  const origin = found.origin ?? found.version;
+  const origin = originOf(found);
   const earlier = earlierAttempt(operation, found);
   if (earlier) return earlier;
   if (sequencer.context.without.has("C8")) return undefined;
@@ -88,7 +89,7 @@ function* retry(
 /** The outcome of an operation that has written what was found. */
 function earlierAttempt({ operation }: WriteOperation, found: ReadResult): WriteOutcome | undefined {
   if (operation === "" || found.operation !== operation) return undefined;
-  return { type: "written", version: found.origin ?? found.version };
+  return { type: "written", version: originOf(found) };
 }
 
 interface BasisNeeds {
@@ -106,7 +107,8 @@ function* agreedBasis(
   { everyone = false, refreshed = false }: BasisNeeds = {},
 ): Script<Basis> {
   if (!(yield* io.settle())) return { type: "error", error: notSettled() };
-  const size = sequencer.context.slot(operation.slot).members.length;
+  const runtime = sequencer.context.slot(operation.slot);
+  const size = runtime.members.length;
   const { answers, quorum } = yield* io.read(everyone ? size : io.quorum);
   const needed = everyone ? size : quorum;
   if (answers.length < needed || io.interrupted)
@@ -116,18 +118,13 @@ function* agreedBasis(
   const best = highestOf(answers);
   if (io.interrupted) return { type: "error", error: tooFewReplicas(0, needed) };
   sequencer.fixes++;
-  const issued: Issued = {
-    key: operation.key,
-    slot: operation.slot,
-    version: sequencer.context.nextVersion(),
-    origin: best.origin ?? best.version,
-    value: best.value,
-    operation: best.operation ?? "",
-  };
-  const drive = yield* io.drive(issued, everyone ? "all" : "quorum");
+  const version = sequencer.context.nextVersion();
+  const origin = originOf(best);
+  const content = { key: operation.key, value: best.value, operation: best.operation ?? "", origin };
+  const drive = yield* io.drive(issuedIn(runtime, version, content), everyone ? "all" : "quorum");
   const enough = everyone ? drive.complete : drive.installed;
   if (!enough) return { type: "error", error: tooFewReplicas(drive.oks, needed) };
-  return { type: "basis", found: { ...best, version: issued.version, origin: issued.origin } };
+  return { type: "basis", found: { ...best, version, origin } };
 }
 
 /** Issues the write under a fresh version. Called only when nothing of the key is in doubt (C5). */
@@ -139,10 +136,10 @@ function* write(
 ): Script<WriteOutcome> {
   if (io.interrupted) return failed(new KvError("MOVING", "the slot is changing hands; nothing was sent: try again"));
   const version: Version = sequencer.context.nextVersion();
-  const { key, slot, value, level } = operation;
-  const issued = { key, slot, version, origin: version, value, operation: operation.operation };
+  const { slot, level } = operation;
+  const issued = issuedIn(sequencer.context.slot(slot), version, operation);
   const drive = yield* io.drive(issued, level === "all" || operation.report ? "all" : "quorum");
-  const needed = level === "all" ? drive.replicas.length : drive.quorum;
+  const needed = level === "all" ? drive.size : drive.quorum;
   if (drive.oks >= needed || (level === "one" && drive.oks > 0)) {
     const replicas = operation.report ? { replicas: drive.reports() } : {};
     return { type: "written", version, ...(found !== undefined && { found }), ...replicas };
@@ -160,13 +157,13 @@ function* write(
 function meets(sequencer: SequencerServices, { condition, wantsFound }: WriteOperation, found: ReadResult): boolean {
   if (condition === undefined) return !wantsFound || found.value !== null;
   if (condition === "absent") return found.value === null;
-  const current = sequencer.context.without.has("C7-origin") ? found.version : (found.origin ?? found.version);
+  const current = sequencer.context.without.has("C7-origin") ? found.version : originOf(found);
   return found.value !== null && equal(current, condition);
 }
 
 function refusal({ condition, key }: WriteOperation, found: ReadResult): KvError {
   if (condition === undefined) return new KvError("NOT_FOUND", `no value under "${key}"`);
-  const origin = found.origin ?? found.version;
+  const origin = originOf(found);
   const current = found.value === null ? "the key is absent" : `the current version is ${format(origin)}`;
   const wanted = condition === "absent" ? "absent" : `at version ${format(condition)}`;
   const details = found.value === null ? {} : { version: format(origin) };

@@ -12,6 +12,8 @@ export type ClientNumber = number;
 export interface WriteOperation {
   readonly type: "write";
   readonly client: ClientNumber;
+  /** The client's number for its request, for whoever answers it. */
+  readonly id: number;
   readonly key: string;
   readonly slot: number;
   /** Null: delete. */
@@ -34,6 +36,8 @@ export interface WriteOperation {
 export interface ReadOperation {
   readonly type: "read";
   readonly client: ClientNumber;
+  /** As in a write. */
+  readonly id: number;
   readonly key: string;
   readonly slot: number;
   readonly level: Level;
@@ -54,16 +58,19 @@ export type ReadOutcome =
   | { readonly type: "value"; readonly value: WireValue | null; readonly origin: Version; readonly stale: boolean }
   | { readonly type: "error"; readonly error: KvError };
 
-/** A write on its way to an outcome, and whom to tell. */
+/** Whom to tell. It is given the operation, too, so that one function serves all: a closure each would be one more object in flight. */
+export type Reply<Operation, Outcome> = (outcome: Outcome, operation: Operation) => void;
+
+/** A write on its way to an outcome. */
 export interface PendingWrite {
   readonly operation: WriteOperation;
-  readonly reply: (outcome: WriteOutcome) => void;
+  readonly reply: Reply<WriteOperation, WriteOutcome>;
 }
 
-/** A read on its way to an outcome, and whom to tell. */
+/** A read on its way to an outcome. */
 export interface PendingRead {
   readonly operation: ReadOperation;
-  readonly reply: (outcome: ReadOutcome) => void;
+  readonly reply: Reply<ReadOperation, ReadOutcome>;
 }
 
 /** Why a sequencer ended; `sent` tells whether the operation may have taken effect. */

@@ -7,10 +7,18 @@
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import type { OpResult, ReadOp, ReadResult, VersionResult } from "../../shared/protocol/node-messages.ts";
+import { originOf } from "../../shared/record.ts";
 import { equal, type Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { OpListener } from "../links/link.ts";
-import { tooFewReplicas, type EndReason, type ReadOperation, type ReadOutcome, type Swept } from "./operation.ts";
+import {
+  tooFewReplicas,
+  type EndReason,
+  type ReadOperation,
+  type ReadOutcome,
+  type Reply,
+  type Swept,
+} from "./operation.ts";
 import type { SequencerServices } from "./services.ts";
 
 /** Silence after which another replica is asked as well. */
@@ -45,7 +53,7 @@ class Round implements OpListener {
 export class QuorumRead implements Swept {
   readonly operation: ReadOperation;
   /** Whom to tell; the sequencer does. */
-  readonly reply: (outcome: ReadOutcome) => void;
+  readonly reply: Reply<ReadOperation, ReadOutcome>;
   readonly #sequencer: SequencerServices;
   readonly #runtime: SlotRuntime;
   /** The membership that the answers belong to. */
@@ -62,7 +70,7 @@ export class QuorumRead implements Swept {
   #whole: ReadOp | undefined;
   #brief: ReadOp | undefined;
 
-  constructor(sequencer: SequencerServices, operation: ReadOperation, reply: (outcome: ReadOutcome) => void) {
+  constructor(sequencer: SequencerServices, operation: ReadOperation, reply: Reply<ReadOperation, ReadOutcome>) {
     this.#sequencer = sequencer;
     this.operation = operation;
     this.reply = reply;
@@ -237,5 +245,5 @@ export class QuorumRead implements Swept {
 
 /** A replica's answer as an operation's. */
 export function outcome(result: ReadResult, stale: boolean): ReadOutcome {
-  return { type: "value", value: result.value, origin: result.origin ?? result.version, stale };
+  return { type: "value", value: result.value, origin: originOf(result), stale };
 }

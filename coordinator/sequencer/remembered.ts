@@ -1,96 +1,111 @@
 // Remembered operations (C8): results of this epoch's writes by their operation id, so that a retry is answered rather than applied
 // again. Bounded in number and age; what fell out is found out by a read instead.
 //
-// Two generations: results go into the present one; when it is full or old it becomes the past one, and the past one is dropped
-// whole. Forgetting costs nothing an operation (a list of ages beside one map took 4 % of the coordinator's time). What is remembered
-// outlives many garbage collections, so it is kept small: of nearly every write just the number in its version. That an operation is
-// new, as nearly all are, a filter tells: not to find it in Maps of this size is to wait for memory ten times.
-import { fnv1a } from "../../shared/fnv.ts";
+// Two generations: results go into the present one; when it is full or old it becomes the past one, and what was past is forgotten
+// as a whole. So forgetting costs nothing an operation. Of nearly every write just the number in its version is kept.
 import { OPERATIONS_REMEMBERED_MAX, OPERATIONS_REMEMBERED_MS } from "../../shared/limits.ts";
 import type { WriteOutcome } from "./operation.ts";
+import { OutcomeTable } from "./outcome-table.ts";
 
 const GENERATION_MAX = OPERATIONS_REMEMBERED_MAX / 2;
 
+type Written = Extract<WriteOutcome, { type: "written" }>;
+
+// What a table holds of an operation: the number that it got in the epoch `#epoch`, where it has nothing else to tell, or one of these.
+
 /** An attempt is under way. */
-const RUNNING = Symbol("running");
-
-/** A number stands for a write that got this number in the epoch `#epoch`, and has nothing else to tell. */
-type Known = typeof RUNNING | number | WriteOutcome;
-
-/** Bits of a generation's filter: at most a tenth of them are ever set. */
-const FILTER_BITS = 2 ** 19;
+const RUNNING = -1;
+/** It failed definitely, and may be tried again; or it goes on in the next generation. */
+const FORGOTTEN = -2;
+/** See `spelledOut`. */
+const SPELLED_OUT = -3;
 
 class Generation {
-  readonly known = new Map<string, Known>();
-  readonly #filter = new Uint32Array(FILTER_BITS / 32);
+  readonly table: OutcomeTable;
+  /** By their entries: outcomes that are more than a number. */
+  readonly spelledOut = new Map<number, Written>();
 
-  /** False: it is not known here. True: it may be. @param hash Of the operation, 32 bits. */
-  mayKnow(hash: number): boolean {
-    return ((this.#filter[(hash % FILTER_BITS) >>> 5] as number) & (1 << (hash & 31))) !== 0;
+  constructor(salt: number) {
+    this.table = new OutcomeTable(salt);
   }
 
-  add(operation: string, hash: number): void {
-    this.known.set(operation, RUNNING);
-    const word = (hash % FILTER_BITS) >>> 5;
-    this.#filter[word] = (this.#filter[word] as number) | (1 << (hash & 31));
+  clear(): void {
+    this.table.clear();
+    this.spelledOut.clear();
   }
 }
 
 export class Remembered {
-  #present = new Generation();
-  #past = new Generation();
+  #present: Generation;
+  #past: Generation;
   #presentSince = 0;
   /** Of the versions that are kept as numbers. */
   #epoch = 0;
   /** Who else asked for what runs: few operations are ever asked for twice. */
   readonly #waiting = new Map<string, ((outcome: WriteOutcome) => void)[]>();
 
+  /** @param salt See OutcomeTable. */
+  constructor(salt: number) {
+    this.#present = new Generation(salt);
+    this.#past = new Generation(salt);
+  }
+
   /** Whether an operation runs for the first time: then its outcome goes to `end`. If not, `join` tells what became of it. */
   begin(operation: string, now: number): boolean {
-    if (this.#present.known.size >= GENERATION_MAX || now - this.#presentSince > OPERATIONS_REMEMBERED_MS)
+    if (this.#present.table.size >= GENERATION_MAX || now - this.#presentSince > OPERATIONS_REMEMBERED_MS)
       this.#turnOver(now);
-    const hash = fnv1a(operation, 0);
-    const maybe = this.#present.mayKnow(hash) || this.#past.mayKnow(hash);
-    if (maybe && this.#known(operation) !== undefined) return false;
-    this.#present.add(operation, hash);
+    if (isKnown(this.#past, this.#past.table.find(operation))) return false;
+    const { table } = this.#present;
+    const entry = table.find(operation);
+    if (isKnown(this.#present, entry)) return false;
+    if (entry < 0) table.add(operation, RUNNING);
+    else table.put(entry, RUNNING);
     return true;
   }
 
   /** Replies with the outcome of the attempt that runs, or ran: at once, or when it is there. */
   join(operation: string, reply: (outcome: WriteOutcome) => void): void {
-    const known = this.#known(operation);
-    if (known === RUNNING) this.#waiting.set(operation, [...(this.#waiting.get(operation) ?? []), reply]);
-    else if (typeof known === "number") reply({ type: "written", version: [this.#epoch, known] });
+    const known = this.#outcomeIn(this.#present, operation) ?? this.#outcomeIn(this.#past, operation);
+    if (known === "running") this.#waiting.set(operation, [...(this.#waiting.get(operation) ?? []), reply]);
     else if (known) reply(known);
   }
 
   /** The outcome of an attempt. Only successes are kept: a definite failure may be tried again, an unknown outcome found out. */
   end(operation: string, outcome: WriteOutcome): void {
-    const { known } = this.#present;
-    if (known.get(operation) !== RUNNING) return;
-    if (outcome.type === "error") known.delete(operation);
-    else known.set(operation, this.#compact(outcome));
+    const { table } = this.#present;
+    const entry = table.find(operation);
+    if (entry < 0 || table.outcomeOf(entry) !== RUNNING) return;
+    if (outcome.type === "error") table.put(entry, FORGOTTEN);
+    else this.#keep(entry, outcome);
     const waiting = this.#waiting.size > 0 ? this.#waiting.get(operation) : undefined;
     if (!waiting) return;
     this.#waiting.delete(operation);
     for (const reply of waiting) reply(outcome);
   }
 
-  #compact(outcome: Extract<WriteOutcome, { type: "written" }>): Known {
+  #keep(entry: number, outcome: Written): void {
     const [epoch, number] = outcome.version;
     const plain = epoch === this.#epoch && outcome.found === undefined && outcome.replicas === undefined;
-    return plain ? number : outcome;
+    if (plain) this.#present.table.put(entry, number);
+    else spellOut(this.#present, entry, outcome);
   }
 
-  #known(operation: string): Known | undefined {
-    return this.#present.known.get(operation) ?? this.#past.known.get(operation);
+  #outcomeIn(generation: Generation, operation: string): Written | "running" | undefined {
+    const entry = generation.table.find(operation);
+    if (!isKnown(generation, entry)) return undefined;
+    const outcome = generation.table.outcomeOf(entry);
+    if (outcome === RUNNING) return "running";
+    if (outcome === SPELLED_OUT) return generation.spelledOut.get(entry);
+    return { type: "written", version: [this.#epoch, outcome] };
   }
 
   /** The epoch of what comes from now on. What is kept of another one is spelled out. */
   epochBegins(epoch: number): void {
-    for (const generation of [this.#present.known, this.#past.known]) {
-      for (const [operation, known] of generation) {
-        if (typeof known === "number") generation.set(operation, { type: "written", version: [this.#epoch, known] });
+    for (const generation of [this.#present, this.#past]) {
+      const { table } = generation;
+      for (let entry = 0; entry < table.size; entry++) {
+        const outcome = table.outcomeOf(entry);
+        if (outcome >= 0) spellOut(generation, entry, { type: "written", version: [this.#epoch, outcome] });
       }
     }
     this.#epoch = epoch;
@@ -99,13 +114,23 @@ export class Remembered {
   /** What still runs goes on into the new generation. */
   #turnOver(now: number): void {
     const past = this.#present;
-    this.#present = new Generation();
-    for (const [operation, known] of past.known) {
-      if (known !== RUNNING) continue;
-      past.known.delete(operation);
-      this.#present.add(operation, fnv1a(operation, 0));
-    }
+    this.#present = this.#past;
+    this.#present.clear();
     this.#past = past;
     this.#presentSince = now;
+    for (let entry = 0; entry < past.table.size; entry++) {
+      if (past.table.outcomeOf(entry) !== RUNNING) continue;
+      past.table.put(entry, FORGOTTEN);
+      this.#present.table.add(past.table.idOf(entry), RUNNING);
+    }
   }
+}
+
+function isKnown({ table }: Generation, entry: number): boolean {
+  return entry >= 0 && table.outcomeOf(entry) !== FORGOTTEN;
+}
+
+function spellOut({ table, spelledOut }: Generation, entry: number, outcome: Written): void {
+  table.put(entry, SPELLED_OUT);
+  spelledOut.set(entry, outcome);
 }

@@ -15,6 +15,7 @@ import type {
   PendingWrite,
   ReadOperation,
   ReadOutcome,
+  Reply,
   Swept,
   WriteOperation,
   WriteOutcome,
@@ -69,12 +70,12 @@ export class Sequencer implements SequencerServices {
     return this.#queue.length;
   }
 
-  write(operation: WriteOperation, reply: (outcome: WriteOutcome) => void): void {
+  write(operation: WriteOperation, reply: Reply<WriteOperation, WriteOutcome>): void {
     if (this.#admits(operation)) this.#startWrite(operation, reply);
     else this.#hold({ type: "write", operation, reply });
   }
 
-  read(operation: ReadOperation, reply: (outcome: ReadOutcome) => void): void {
+  read(operation: ReadOperation, reply: Reply<ReadOperation, ReadOutcome>): void {
     if (this.#admits(operation)) this.#startRead(operation, reply);
     else this.#hold({ type: "read", operation, reply });
   }
@@ -122,51 +123,52 @@ export class Sequencer implements SequencerServices {
     },
   };
 
-  /** An admitted operation has its outcome. */
-  #finish<T>(reply: (outcome: T) => void, outcome: T): void {
+  /** An admitted operation is over. */
+  #left(): void {
     this.#inFlight--;
-    reply(outcome);
     if (this.#queue.length > 0 && this.#inFlight < IN_FLIGHT_MAX && !this.context.paused()) this.#startNext();
   }
 
   // The usual way makes no closure: V8 would make its context at the beginning of the method, used or not.
 
-  #startWrite(operation: WriteOperation, reply: (outcome: WriteOutcome) => void): void {
+  #startWrite(operation: WriteOperation, reply: Reply<WriteOperation, WriteOutcome>): void {
     this.#inFlight++;
     const { operation: id, condition, firstEpoch, wantsFound } = operation;
-    if (id !== "" && !this.#remembered.begin(id, this.context.timers.now)) return this.#join(id, reply);
+    if (id !== "" && !this.#remembered.begin(id, this.context.timers.now)) return this.#join({ operation, reply });
     if (condition !== undefined || firstEpoch !== undefined || wantsFound)
-      return this.#writeCarefully(operation, reply);
+      return this.#writeCarefully({ operation, reply });
     const write = new BlindWrite(this, operation, reply);
     this.sweepLater(write);
     this.locks.acquire(write);
   }
 
   /** C8: the operation is known. */
-  #join(id: string, reply: (outcome: WriteOutcome) => void): void {
-    this.#remembered.join(id, (outcome) => this.#finish(reply, outcome));
+  #join({ operation, reply }: PendingWrite): void {
+    this.#remembered.join(operation.operation, (outcome) => {
+      reply(outcome, operation);
+      this.#left();
+    });
   }
 
-  #writeCarefully(operation: WriteOperation, reply: (outcome: WriteOutcome) => void): void {
+  #writeCarefully(write: PendingWrite): void {
+    const { operation } = write;
     const script = (io: RegisterIo): ReturnType<typeof carefulWrite> => carefulWrite(this, io, operation);
-    this.#carefully(operation, script, (outcome) => this.#finishWrite(operation, reply, outcome));
-  }
-
-  #finishWrite({ operation: id }: WriteOperation, reply: (outcome: WriteOutcome) => void, outcome: WriteOutcome): void {
-    this.writesEnded++;
-    this.#finish(reply, outcome);
-    if (id !== "") this.#remembered.end(id, outcome);
+    this.#carefully(operation, script, (outcome) => this.written(write, outcome));
   }
 
   written({ operation, reply }: PendingWrite, outcome: WriteOutcome): void {
-    this.#finishWrite(operation, reply, outcome);
+    this.writesEnded++;
+    reply(outcome, operation);
+    this.#left();
+    if (operation.operation !== "") this.#remembered.end(operation.operation, outcome);
   }
 
-  wasRead({ reply }: PendingRead, outcome: ReadOutcome): void {
-    this.#finish(reply, outcome);
+  wasRead({ operation, reply }: PendingRead, outcome: ReadOutcome): void {
+    reply(outcome, operation);
+    this.#left();
   }
 
-  #startRead(operation: ReadOperation, reply: (outcome: ReadOutcome) => void): void {
+  #startRead(operation: ReadOperation, reply: Reply<ReadOperation, ReadOutcome>): void {
     this.#inFlight++;
     const read = new QuorumRead(this, operation, reply);
     this.sweepLater(read);
@@ -303,6 +305,7 @@ function passes({ type, level }: ReadOperation | WriteOperation): boolean {
   return type === "read" && level === "one";
 }
 
-function refuse({ reply }: Admission, error: KvError): void {
-  reply({ type: "error", error });
+function refuse(admission: Admission, error: KvError): void {
+  if (admission.type === "write") admission.reply({ type: "error", error }, admission.operation);
+  else admission.reply({ type: "error", error }, admission.operation);
 }

@@ -168,7 +168,7 @@ class Page {
     const slot = slotOf(key, leader.state.seed);
     const outcome = new Future<ReadOutcome>();
     leader.sequencer.read(
-      { type: "read", client, key, slot, level: "quorum", startedAt: timers.now, deadline: this.#deadline },
+      { type: "read", client, id: 0, key, slot, level: "quorum", startedAt: timers.now, deadline: this.#deadline },
       (read) => outcome.resolve(read),
     );
     return outcome;

@@ -8,6 +8,7 @@ import type { Credentials } from "../io/credentials.ts";
 import { monotonicMs } from "../io/system-clock.ts";
 import type { RingAnswer } from "../protocol/client-messages.ts";
 import type { ReadResult } from "../protocol/node-messages.ts";
+import { originOf } from "../record.ts";
 import { slotOf } from "../slot.ts";
 import { format, isZero } from "../version.ts";
 import { Entry } from "./entry.ts";
@@ -91,7 +92,8 @@ export class DirectReads {
   }
 }
 
-function entryOf(key: string, { value, version, origin }: ReadResult): Entry | null {
+function entryOf(key: string, found: ReadResult): Entry | null {
+  const { value, version } = found;
   if (value === null || isZero(version)) return null;
-  return new Entry({ key, value, version: format(origin ?? version), stale: true });
+  return new Entry({ key, value, version: format(originOf(found)), stale: true });
 }

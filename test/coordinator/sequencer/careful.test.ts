@@ -64,11 +64,11 @@ class Replicas {
       quorum: QUORUM,
       settle: () => given(true),
       read: () => given({ answers: heard().map((index) => held[index]), replicas: MEMBERS.length, quorum: QUORUM }),
-      drive: ({ version, value, origin, operation }: Issued) => {
+      drive: ({ op: _op, slot: _slot, stamp: _stamp, key: _key, ...record }: Issued) => {
         const answering = heard();
-        for (const index of answering) held[index] = { status: "ok", version, value, origin, operation };
+        for (const index of answering) held[index] = { status: "ok", ...record };
         const oks = answering.length;
-        return given({ oks, quorum: QUORUM, installed: oks >= QUORUM, complete: oks === 3, replicas: MEMBERS });
+        return given({ oks, quorum: QUORUM, installed: oks >= QUORUM, complete: oks === 3, size: MEMBERS.length });
       },
     };
     return io as unknown as RegisterIo;

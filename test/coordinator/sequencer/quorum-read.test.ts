@@ -35,9 +35,10 @@ class ReadBench {
         sluggish: (node: NodeId) => this.sluggish.has(node),
       },
       fix: () => this.outcomes.push("fix"),
-      wasRead: ({ reply }: QuorumRead, outcome: ReadOutcome) => reply(outcome),
+      wasRead: ({ reply, operation: asked }: QuorumRead, outcome: ReadOutcome) => reply(outcome, asked),
     };
-    const operation = { type: "read", client: 1, key: "k", slot: 1, level, startedAt: 0, deadline: 1_000 } as const;
+    const about = { type: "read", client: 1, id: 1, key: "k", slot: 1 } as const;
+    const operation = { ...about, level, startedAt: 0, deadline: 1_000 };
     this.read = new QuorumRead(services as unknown as SequencerServices, operation, (outcome) =>
       this.outcomes.push(outcome),
     );

@@ -21,7 +21,7 @@ function carriedOut(remembered: Remembered, id: string, now: number): void {
 }
 
 test("C8: a retry joins the attempt that runs, and is told the outcome of the one that ran", () => {
-  const remembered = new Remembered();
+  const remembered = new Remembered(7);
   expect(begin(remembered, "a", 0)).toBe("begun");
   let told: WriteOutcome | undefined;
   expect(remembered.begin("a", 1)).toBe(false);
@@ -32,7 +32,7 @@ test("C8: a retry joins the attempt that runs, and is told the outcome of the on
 });
 
 test("C8: a failed attempt is forgotten, and its next one is remembered for its own time", () => {
-  const remembered = new Remembered();
+  const remembered = new Remembered(7);
   expect(begin(remembered, "a", 0)).toBe("begun");
   remembered.end("a", { type: "error", error: new Error() as never });
   carriedOut(remembered, "a", 10);
@@ -40,7 +40,7 @@ test("C8: a failed attempt is forgotten, and its next one is remembered for its 
 });
 
 test("C8: operations are remembered for their time, and at most for twice as long", () => {
-  const remembered = new Remembered();
+  const remembered = new Remembered(7);
   const half = OPERATIONS_REMEMBERED_MS / 2;
   carriedOut(remembered, "a", 0);
   for (let now = half; now <= OPERATIONS_REMEMBERED_MS; now += half) {
@@ -54,7 +54,7 @@ test("C8: operations are remembered for their time, and at most for twice as lon
 });
 
 test("C8: a full table forgets old ones, never the latest half of its size, however often it turned over", () => {
-  const remembered = new Remembered();
+  const remembered = new Remembered(7);
   const turns = OPERATIONS_REMEMBERED_MAX * 2 + 7;
   for (let n = 0; n < turns; n++) carriedOut(remembered, `op ${n}`, n / 1000);
   expect(begin(remembered, `op ${turns - OPERATIONS_REMEMBERED_MAX / 2}`, turns / 1000)).not.toBe("begun");
@@ -62,7 +62,7 @@ test("C8: a full table forgets old ones, never the latest half of its size, howe
 });
 
 test("C8: what runs is never forgotten, however many others end meanwhile", () => {
-  const remembered = new Remembered();
+  const remembered = new Remembered(7);
   expect(begin(remembered, "slow", 0)).toBe("begun");
   for (let n = 0; n < OPERATIONS_REMEMBERED_MAX * 2; n++) carriedOut(remembered, `op ${n}`, 1);
   expect(begin(remembered, "slow", 2)).toBe("waits");
@@ -72,7 +72,7 @@ test("C8: what runs is never forgotten, however many others end meanwhile", () =
 });
 
 test("C8: what an earlier epoch of this process wrote is told with that epoch, and all that was told beside the version", () => {
-  const remembered = new Remembered();
+  const remembered = new Remembered(7);
   remembered.epochBegins(1);
   carriedOut(remembered, "plain", 5);
   remembered.begin("delete", 6);
