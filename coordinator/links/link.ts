@@ -8,6 +8,7 @@ import { BATCH_LINE_BYTES, BATCH_OPS_MAX } from "../../shared/limits.ts";
 import type { DataOp, OpResult, Refusal } from "../../shared/protocol/node-messages.ts";
 import { valueWeight } from "../../shared/record.ts";
 import { Future } from "../../shared/script.ts";
+import { TransientMap } from "../../shared/transient-map.ts";
 import type { Timers } from "../../shared/timers.ts";
 
 export const CHANNELS = ["data", "control"] as const;
@@ -60,6 +61,9 @@ type Waiter =
 /** Lines unanswered by one node, beyond which it counts as not reachable: a stopped process must not eat our memory. */
 const LINES_UNANSWERED_MAX = 8_192;
 
+/** Of who waits for lines: whatever they lead to would outlive its time with them. */
+const LINES_A_TURN_OVER = 64;
+
 /** Text around the fields of one operation in a line. */
 const OP_OVERHEAD_BYTES = 160;
 
@@ -72,7 +76,7 @@ export class Link {
   readonly address: string;
   readonly #host: LinkHost;
   readonly #up: Record<Channel, boolean> = { data: false, control: false };
-  readonly #waiters = new Map<number, Waiter>();
+  readonly #waiters = new TransientMap<number, Waiter>(LINES_A_TURN_OVER);
   #nextId = 1;
   #envelope: Envelope | undefined;
   #reads = new Operations();
@@ -122,11 +126,9 @@ export class Link {
       this.changedAt = this.#host.timers.now;
       this.#refuseQueued();
     }
-    for (const [id, waiter] of this.#waiters) {
-      if (waiter.channel !== channel) continue;
-      this.#waiters.delete(id);
-      settleWith(waiter, failure("LOST", `the connection to ${this.address} closed`));
-    }
+    const lost = [...this.#waiters.entries()].filter(([, waiter]) => waiter.channel === channel);
+    for (const [id] of lost) this.#waiters.delete(id);
+    for (const [, waiter] of lost) settleWith(waiter, failure("LOST", `the connection to ${this.address} closed`));
   }
 
   /** Queues a data operation for the end of this turn. A node that is not connected refuses it at once (nothing sent). */

@@ -10,6 +10,7 @@ import {
   tooFewReplicas,
   unknownWrite,
   type EndReason,
+  type FlightFollower,
   type Reply,
   type Swept,
   type WriteOperation,
@@ -50,6 +51,10 @@ export class BlindWrite implements KeyTask, Swept {
 
   get answered(): boolean {
     return this.#answered;
+  }
+
+  get flight(): Flight | undefined {
+    return this.#flight;
   }
 
   start(): void {
@@ -104,6 +109,7 @@ export class Flight implements DriveOwner {
   #holdsLock = true;
   #parked = false;
   #acknowledgedAt: number | undefined;
+  #followers: FlightFollower[] | undefined;
 
   constructor(sequencer: SequencerServices, writes: readonly BlindWrite[]) {
     this.#sequencer = sequencer;
@@ -115,6 +121,13 @@ export class Flight implements DriveOwner {
   /** Whether anything was sent. */
   get sent(): boolean {
     return this.#drive !== undefined;
+  }
+
+  /** Tells the follower when the flight gives its key back. False where it was not sent, or has done so. */
+  follow(follower: FlightFollower): boolean {
+    if (!this.sent || !this.#holdsLock) return false;
+    (this.#followers ??= []).push(follower);
+    return true;
   }
 
   get #last(): BlindWrite {
@@ -276,10 +289,10 @@ export class Flight implements DriveOwner {
   #release(): void {
     if (!this.#holdsLock) return;
     this.#holdsLock = false;
-    if (this.#drive) {
-      this.#runtime.inFlight--;
-    }
+    const drive = this.#drive;
+    if (drive) this.#runtime.inFlight--;
     this.#sequencer.locks.release(this.#last.key);
+    for (const follower of this.#followers ?? []) follower.landed(drive?.installed === true ? drive.issued : undefined);
   }
 }
 

@@ -35,6 +35,12 @@ export class KeyLocks {
     return this.#holders.has(key);
   }
 
+  /** Who holds the lock: the first, where several were combined. */
+  holder(key: string): KeyTask | undefined {
+    const holder = this.#holders.get(key);
+    return holder instanceof KeyQueue ? holder.active[0] : holder;
+  }
+
   /** The tasks of a key, those that hold the lock first. */
   tasks(key: string): readonly KeyTask[] {
     const holder = this.#holders.get(key);

@@ -2,6 +2,7 @@
 // ok, a definite failure, or unknown; a deadline that passes after something was sent is unknown.
 import { KvError } from "../../shared/errors.ts";
 import type { Level, ReplicaReport } from "../../shared/protocol/client-messages.ts";
+import type { WriteOp } from "../../shared/protocol/node-messages.ts";
 import type { WireValue } from "../../shared/record.ts";
 import type { Version } from "../../shared/version.ts";
 
@@ -75,6 +76,12 @@ export interface PendingRead {
 
 /** Why a sequencer ended; `sent` tells whether the operation may have taken effect. */
 export type EndReason = (sent: boolean) => KvError;
+
+/** Waits for what becomes of a blind write that is on its way. */
+export interface FlightFollower {
+  /** It gave the key back. @param installed What a write quorum has of it; undefined where that is not known. */
+  landed(installed: WriteOp | undefined): void;
+}
 
 /** Whatever has to be looked at every few milliseconds while it lasts: deadlines, resending, hedging. */
 export interface Swept {

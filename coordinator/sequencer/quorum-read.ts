@@ -2,6 +2,10 @@
 // members; still not R equal: FIX. Level one takes the first answer, level all wants every replica to agree. A slow, dead or
 // refusing replica is passed over in favour of another one.
 //
+// Where they disagree because a write is under way, as on a key that many use, FIX would only wait for that write and read again.
+// The read is answered with it instead, once a write quorum has it: it is above all that was acknowledged before, and a majority has
+// answered this read at the leader's epoch since it began, so that no other leader had acknowledged anything by then.
+//
 // One member is asked for the value; the others that are asked at first, one less than must agree, for their version alone (brief).
 // So whichever of them agree, one has told the value: equal versions are equal values (C2).
 import { KvError } from "../../shared/errors.ts";
@@ -11,9 +15,11 @@ import { originOf } from "../../shared/record.ts";
 import { equal, type Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { OpListener } from "../links/link.ts";
+import type { Issued } from "./drive.ts";
 import {
   tooFewReplicas,
   type EndReason,
+  type FlightFollower,
   type ReadOperation,
   type ReadOutcome,
   type Reply,
@@ -50,7 +56,7 @@ class Round implements OpListener {
   }
 }
 
-export class QuorumRead implements Swept {
+export class QuorumRead implements Swept, FlightFollower {
   readonly operation: ReadOperation;
   /** Whom to tell; the sequencer does. */
   readonly reply: Reply<ReadOperation, ReadOutcome>;
@@ -65,6 +71,8 @@ export class QuorumRead implements Swept {
   #answered = 0;
   #started = false;
   #done = false;
+  /** Whether the answer is that of a write under way. */
+  #following = false;
   #round: Round | undefined;
   /** The same for every member that is asked at one stamp. */
   #whole: ReadOp | undefined;
@@ -90,6 +98,7 @@ export class QuorumRead implements Swept {
   start(): void {
     if (this.#done) return;
     this.#started = true;
+    this.#following = false;
     this.#members = this.#runtime.members;
     this.#asked = [];
     this.#answered = 0;
@@ -174,9 +183,22 @@ export class QuorumRead implements Swept {
   #decide(): void {
     const agreed = this.#agreed();
     if (agreed) return this.#finish(outcome(agreed, this.operation.level === "one"));
-    if (this.#answered < this.#needed) return;
+    if (this.#answered < this.#needed || this.#follow()) return;
     if (this.#answered === this.#members.length) return this.#fix();
     this.#askMore(this.#members.length);
+  }
+
+  /** A quorum has answered without agreeing: whether a write under way will tell. */
+  #follow(): boolean {
+    if (this.operation.level !== "quorum" || this.#following) return this.#following;
+    this.#following = this.#sequencer.follow(this.operation.key, this);
+    return this.#following;
+  }
+
+  landed(installed: Issued | undefined): void {
+    if (!this.#following) return; // it has begun again since
+    if (installed) this.#finish(outcome(installed, false));
+    else this.start();
   }
 
   /** The version that enough members hold, with its value; undefined while there is none. */
@@ -211,6 +233,7 @@ export class QuorumRead implements Swept {
       return false;
     }
     // One that waits behind a write of its own connection is started by that write's end, not from here.
+    if (this.#following) return true;
     if (this.#started && this.#members !== this.#runtime.members) this.start();
     if (this.#round) this.#nudge(now);
     return !this.#done;
@@ -244,6 +267,6 @@ export class QuorumRead implements Swept {
 }
 
 /** A replica's answer as an operation's. */
-export function outcome(result: ReadResult, stale: boolean): ReadOutcome {
+export function outcome(result: ReadResult | Issued, stale: boolean): ReadOutcome {
   return { type: "value", value: result.value, origin: originOf(result), stale };
 }

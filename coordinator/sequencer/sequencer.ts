@@ -11,6 +11,7 @@ import { InDoubt } from "./in-doubt.ts";
 import { KeyLocks, type KeyTask } from "./key-locks.ts";
 import type {
   EndReason,
+  FlightFollower,
   PendingRead,
   PendingWrite,
   ReadOperation,
@@ -193,6 +194,11 @@ export class Sequencer implements SequencerServices {
         this.locks.release(key);
       },
     });
+  }
+
+  follow(key: string, follower: FlightFollower): boolean {
+    const holder = this.locks.holder(key);
+    return holder instanceof BlindWrite && holder.flight?.follow(follower) === true;
   }
 
   /** C6: mends disagreeing replicas under the key's lock, then answers the read. */

@@ -2,7 +2,15 @@
 import type { SequencerContext } from "./context.ts";
 import type { InDoubt } from "./in-doubt.ts";
 import type { KeyLocks } from "./key-locks.ts";
-import type { PendingRead, PendingWrite, ReadOperation, ReadOutcome, Swept, WriteOutcome } from "./operation.ts";
+import type {
+  FlightFollower,
+  PendingRead,
+  PendingWrite,
+  ReadOperation,
+  ReadOutcome,
+  Swept,
+  WriteOutcome,
+} from "./operation.ts";
 
 export interface SequencerServices {
   readonly context: SequencerContext;
@@ -18,6 +26,8 @@ export interface SequencerServices {
   written(write: PendingWrite, outcome: WriteOutcome): void;
   /** A read has its outcome. Once a read. */
   wasRead(read: PendingRead, outcome: ReadOutcome): void;
+  /** Tells the follower when the blind write that is on its way to the key's replicas has landed. False where there is none. */
+  follow(key: string, follower: FlightFollower): boolean;
   /** C6: mends disagreeing replicas, then answers the read. */
   fix(operation: ReadOperation, reply: (outcome: ReadOutcome) => void): void;
 }

@@ -1,7 +1,7 @@
 // Quorum reads (C6) alone, against members that answer when a test says so: who is asked for the value, who for the version.
 import { expect, test } from "vitest";
 import type { OpListener } from "../../../coordinator/links/link.ts";
-import type { ReadOutcome } from "../../../coordinator/sequencer/operation.ts";
+import type { FlightFollower, ReadOutcome } from "../../../coordinator/sequencer/operation.ts";
 import { QuorumRead } from "../../../coordinator/sequencer/quorum-read.ts";
 import type { SequencerServices } from "../../../coordinator/sequencer/services.ts";
 import type { NodeId } from "../../../shared/ids.ts";
@@ -18,6 +18,9 @@ class ReadBench {
   readonly asked: string[] = [];
   readonly outcomes: (ReadOutcome | "fix")[] = [];
   readonly sluggish = new Set<string>();
+  /** Whether a blind write of the key is on its way; then, who waits for it. */
+  writeUnderWay = false;
+  follower: FlightFollower | undefined;
   readonly read: QuorumRead;
   readonly #questions: { readonly node: NodeId; readonly op: ReadOp; readonly listener: OpListener }[] = [];
 
@@ -35,6 +38,10 @@ class ReadBench {
         sluggish: (node: NodeId) => this.sluggish.has(node),
       },
       fix: () => this.outcomes.push("fix"),
+      follow: (_key: string, follower: FlightFollower) => {
+        if (this.writeUnderWay) this.follower = follower;
+        return this.writeUnderWay;
+      },
       wasRead: ({ reply, operation: asked }: QuorumRead, outcome: ReadOutcome) => reply(outcome, asked),
     };
     const about = { type: "read", client: 1, id: 1, key: "k", slot: 1 } as const;
@@ -133,4 +140,49 @@ test("a sluggish member is asked last; level one asks one for the value, level a
   expect(all.asked).toEqual(["A", "B brief", "C brief"]);
   for (const node of ["C", "B", "A"]) all.answers(node, [1, 5]);
   expect(all.outcomes).toEqual([FIVE]);
+});
+
+test("C6: replicas that disagree while a write is under way answer with it once a quorum has it, and without FIX", () => {
+  const bench = new ReadBench();
+  bench.writeUnderWay = true;
+  bench.read.start();
+  bench.answers("A", [1, 3]);
+  expect(bench.follower).toBeUndefined(); // a majority has to have answered since the read began
+  bench.answers("B", [1, 4]);
+  bench.read.sweep(500);
+  expect([bench.asked, bench.outcomes]).toEqual([["A", "B brief"], []]);
+  const issued = {
+    op: "write",
+    slot: 1,
+    stamp: [1, 1],
+    key: "k",
+    version: [1, 6],
+    value: "value 5",
+    origin: [1, 5],
+  } as const;
+  bench.follower?.landed(issued);
+  expect(bench.outcomes).toEqual([FIVE]);
+});
+
+test("C6: a write that came to nothing has its follower begin again; level all does not follow", () => {
+  const bench = new ReadBench();
+  bench.writeUnderWay = true;
+  bench.read.start();
+  bench.answers("A", [1, 3]);
+  bench.answers("B", [1, 4]);
+  bench.writeUnderWay = false;
+  bench.follower?.landed(undefined);
+  expect(bench.asked).toEqual(["A", "B brief", "A", "B brief"]);
+  for (const node of ["A", "B"]) bench.answers(node, [1, 5]);
+  expect(bench.outcomes).toEqual([FIVE]);
+  const all = new ReadBench("all");
+  all.writeUnderWay = true;
+  all.read.start();
+  for (const [node, n] of [
+    ["A", 3],
+    ["B", 4],
+    ["C", 4],
+  ] as const)
+    all.answers(node, [1, n]);
+  expect(all.outcomes).toEqual(["fix"]);
 });
