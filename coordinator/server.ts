@@ -52,7 +52,7 @@ export interface ServerOptions {
 }
 
 /** Operations handled at a time where many came at once. */
-const SLICE_OPS = 128;
+const SLICE_OPS = 64;
 
 /** A client inside this process: it speaks the coordinator protocol without a socket. */
 export interface LocalClient {
@@ -207,7 +207,9 @@ export class CoordinatorServer {
     const client = ++this.#numbers;
     this.#clients.set(client, connection);
     return {
-      lines: (lines) => this.#happened({ type: "lines", client, lines }),
+      lines: (lines) => {
+        for (const line of lines) this.#happened({ type: "lines", client, lines: [line] }); // slices end between lines
+      },
       badLine: ({ code, message }) => {
         const refusal = code === "LINE_TOO_LONG" ? "TOO_LARGE" : "BAD_REQUEST";
         connection.send({ id: null, status: "error", code: refusal, message, retryable: false, outcome: "failed" });
@@ -338,7 +340,9 @@ export class CoordinatorServer {
       { connection, credentials: this.#security.credentials },
       {
         connected: () => this.#happened({ type: "linkUp", address, channel }),
-        lines: (lines: Answer[]) => this.#happened({ type: "linkLines", address, lines }),
+        lines: (lines: Answer[]) => {
+          for (const line of lines) this.#happened({ type: "linkLines", address, lines: [line] });
+        },
         disconnected: () => this.#happened({ type: "linkDown", address, channel }),
       },
     );

@@ -1,5 +1,5 @@
 // Client: the object applications use. Checks what it is given, gives every write an operation id (C8), and hands it to
-// performer.ts, which sees it through. What is issued in one turn leaves in one line.
+// performer.ts, which sees it through. What is issued in one turn leaves in one line, or a few.
 import { randomUUID } from "node:crypto";
 import { DEADLINE_MS_DEFAULT } from "../limits.ts";
 import type { GetAnswer, Level, ScanAnswer, WriteAnswer } from "../protocol/client-messages.ts";

@@ -1,4 +1,4 @@
-// Session: one connection to one coordinator or storage node: hello, epoch, and calls that leave as one line a turn.
+// Session: one connection to one coordinator or storage node: hello, epoch, and calls that leave as one line a turn, or a line for every so many.
 // calls.ts keeps the book of what was asked; lines.ts cuts the lines. An answer with `done: false` is progress.
 //
 // It never sends anything twice and does not know who leads: retries are performer.ts, leaders are leader-finder.ts.
@@ -14,7 +14,7 @@ import type { AnswerTo, PlainAnswer, SessionMessage } from "./answers.ts";
 import type { Call } from "./calls.ts";
 import { Calls } from "./calls.ts";
 import { connectTo } from "./dial.ts";
-import { batchBytesMax } from "./lines.ts";
+import { batchBytesMax, LINE_OPS_MAX } from "./lines.ts";
 import type { CallOptions, OnProgress } from "./one-call.ts";
 import { OneCall } from "./one-call.ts";
 
@@ -189,15 +189,22 @@ export class Session {
     this.#raiseEpoch(this.#isNode ? 0 : numberOr(hello.epoch, 0));
   }
 
+  /** What waits leaves at the end of the turn; a whole line at once, so that the coordinator begins while the turn goes on. */
   #scheduleFlush(): void {
-    if (this.#flushScheduled) return;
+    if (this.#calls.waiting >= LINE_OPS_MAX) {
+      this.#flush();
+      this.#connection.flush();
+    }
+    if (this.#flushScheduled || this.#calls.waiting === 0) return;
     this.#flushScheduled = true;
-    setImmediate(() => this.#flush());
+    setImmediate(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+    });
   }
 
   /** Hands over what the cap allows; the rest goes when answers make room. */
   #flush(): void {
-    this.#flushScheduled = false;
     if (!this.open || this.#connection.bufferedBytes > BUFFERED_BYTES_PAUSE) return;
     const lineBytesMax = batchBytesMax(this.#hello?.valueBytesMax ?? VALUE_BYTES_MAX_DEFAULT);
     for (const line of this.#calls.take({ bytesMax: BUFFERED_BYTES_PAUSE, lineBytesMax }))

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "vitest";
+import { LINE_OPS_MAX } from "../../../shared/client/lines.ts";
 import type { SessionOptions, Session } from "../../../shared/client/session.ts";
 import { openSession } from "../../../shared/client/session.ts";
 import { KvError } from "../../../shared/errors.ts";
@@ -58,6 +59,15 @@ test("what is called in one turn leaves as one line, in order, and one call alon
   ]);
   expect(server.lines.map(({ op }) => op)).toEqual(["hello", "put", "batch"]);
   expect(server.asked.map(({ message }) => message["key"])).toEqual(["a", "b", "a", "b"]);
+});
+
+test("what is called in one turn and is more than a line holds leaves in several, in order", async () => {
+  const { session, server } = await serverAndSession();
+  const keys = Array.from({ length: LINE_OPS_MAX + 3 }, (_, n) => `k${n}`);
+  await Promise.all(keys.map((key) => session.call({ op: "delete", key })));
+  const ops = server.lines.slice(1).map(({ ops: list }) => (list as unknown[]).length);
+  expect(ops).toEqual([LINE_OPS_MAX, 3]);
+  expect(server.asked.map(({ message }) => message["key"])).toEqual(keys);
 });
 
 test("answers are matched by id, whatever their order", async () => {
