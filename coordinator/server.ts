@@ -70,7 +70,7 @@ export class CoordinatorServer {
   #core: Coordinator | undefined;
   #listener: Listener | undefined;
   #voterPlace: VoterPlace | undefined;
-  readonly #clients = new Map<number, { send(message: object): void }>();
+  readonly #clients = new Map<number, { send(message: object): void; flush?(): void }>();
   readonly #dialers = new Map<string, Record<Channel, Dialer>>();
   #numbers = 0;
   readonly #texts = new LineTexts((text) => Buffer.from(text));
@@ -238,13 +238,24 @@ export class CoordinatorServer {
     for (let done = 0; done < events.length;) {
       const end = sliceEnd(events, done);
       const slice = done === 0 && end === events.length ? events : events.slice(done, end);
-      for (const effect of core.handle(slice, monotonicMs())) this.#carryOut(effect);
+      const effects = core.handle(slice, monotonicMs());
+      for (const effect of effects) this.#carryOut(effect);
       this.#texts.clear();
       done = end;
-      // The nodes begin with this slice while the coordinator goes on with the next.
-      if (done < events.length) for (const { data } of this.#dialers.values()) data.connection?.flush();
+      if (done < events.length) this.#flush(effects);
     }
     this.#wake(core.wakeAt);
+  }
+
+  /** Nodes and clients begin with this slice while the coordinator goes on with the next. */
+  #flush(effects: readonly CoordinatorEffect[]): void {
+    for (const { data } of this.#dialers.values()) data.connection?.flush();
+    let flushed: number | undefined;
+    for (const effect of effects) {
+      if (effect.type !== "answer" || effect.client === flushed) continue;
+      flushed = effect.client;
+      this.#clients.get(flushed)?.flush?.();
+    }
   }
 
   #wake(at: number | undefined): void {
