@@ -226,10 +226,7 @@ export class QuorumRead implements Swept, FlightFollower {
   sweep(now: number): boolean {
     if (this.#done) return false;
     if (now >= this.operation.deadline) {
-      const error = this.#runtime.held
-        ? new KvError("MOVING", "the slot changed hands for longer than the deadline")
-        : tooFewReplicas(this.#answered, this.#needed);
-      this.#finish({ type: "error", error });
+      this.#finish({ type: "error", error: this.#late() });
       return false;
     }
     // One that waits behind a write of its own connection is started by that write's end, not from here.
@@ -237,6 +234,15 @@ export class QuorumRead implements Swept, FlightFollower {
     if (this.#started && this.#members !== this.#runtime.members) this.start();
     if (this.#round) this.#nudge(now);
     return !this.#done;
+  }
+
+  /** Why there is no answer by the deadline. */
+  #late(): KvError {
+    if (this.#runtime.held) return new KvError("MOVING", "the slot changed hands for longer than the deadline");
+    if (this.#answered < this.#needed) return tooFewReplicas(this.#answered, this.#needed);
+    const text =
+      "the replicas that answered disagree, and no quorum had the write that is under way by the deadline: try again";
+    return new KvError("NO_QUORUM", text);
   }
 
   /** Hedges against silence, asks refusing replicas again, and turns to FIX when a quorum has answered without agreeing. */

@@ -30,6 +30,6 @@ test("C8: a table holds what a Map would, also of ids that differ in one unit, a
         for (const id of known.keys()) expect(table.find(id)).toBe(-1);
       }
     }),
-    { numRuns: 10 },
+    { numRuns: 5 },
   );
 });

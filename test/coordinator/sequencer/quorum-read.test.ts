@@ -164,6 +164,17 @@ test("C6: replicas that disagree while a write is under way answer with it once 
   expect(bench.outcomes).toEqual([FIVE]);
 });
 
+test("C6: by its deadline a read that waits for a write says that replicas disagree, not that too few answer", () => {
+  const bench = new ReadBench();
+  bench.writeUnderWay = true;
+  bench.read.start();
+  bench.answers("A", [1, 3]);
+  bench.answers("B", [1, 4]);
+  expect(bench.read.sweep(1_000)).toBe(false);
+  const error = { code: "NO_QUORUM", outcome: "failed", message: expect.stringContaining("disagree") as unknown };
+  expect(bench.outcomes).toMatchObject([{ type: "error", error }]);
+});
+
 test("C6: a write that came to nothing has its follower begin again; level all does not follow", () => {
   const bench = new ReadBench();
   bench.writeUnderWay = true;
