@@ -1,7 +1,7 @@
 // Outcome table: what became of operations, by their ids, in flat arrays. There are up to fifty thousand of them at any time: as
 // strings in a Map they took a tenth of the coordinator's time, most of it to copy and mark them in garbage collections. A
-// hash table with linear probing leads from an id to its entry; nothing is ever taken out of it but everything. Pure.
-import { fnv1a } from "../../shared/fnv.ts";
+// hash table with linear probing leads from an id to its entry; nothing is ever taken out of it but everything. Who asks brings the
+// hash of the id, 32 bits, so that it is made once for several tables. Pure.
 
 const ENTRIES_FIRST = 256;
 const UNITS_PER_ENTRY = 24;
@@ -17,16 +17,9 @@ export class OutcomeTable {
   #outcomes = new Float64Array(ENTRIES_FIRST);
   /** UTF-16 of the ids, one after the other. */
   #units = new Uint16Array(ENTRIES_FIRST * UNITS_PER_ENTRY);
-  readonly #salt: number;
-
-  /** @param salt 32 bits of this process's own: clients choose the ids, and must not be able to choose where they meet. */
-  constructor(salt: number) {
-    this.#salt = salt;
-  }
 
   /** The entry of an operation; -1: it has none. */
-  find(operation: string): number {
-    const hash = fnv1a(operation, this.#salt);
+  find(operation: string, hash: number): number {
     for (let place = this.#home(hash); ; place = this.#next(place)) {
       const entry = (this.#places[place] as number) - 1;
       if (entry < 0) return -1;
@@ -35,7 +28,7 @@ export class OutcomeTable {
   }
 
   /** Takes in an operation that has no entry. */
-  add(operation: string, outcome: number): void {
+  add(operation: string, hash: number, outcome: number): void {
     const begin = this.#beginOf(this.size);
     const end = begin + operation.length;
     if (this.size === this.#hashes.length) this.#makeRoom();
@@ -43,7 +36,7 @@ export class OutcomeTable {
     const entry = this.size++;
     for (let index = 0; index < operation.length; index++) this.#units[begin + index] = operation.charCodeAt(index);
     this.#ends[entry] = end;
-    this.#hashes[entry] = fnv1a(operation, this.#salt);
+    this.#hashes[entry] = hash;
     this.#outcomes[entry] = outcome;
     this.#enter(entry);
   }

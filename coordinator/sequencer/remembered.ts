@@ -3,6 +3,7 @@
 //
 // Two generations: results go into the present one; when it is full or old it becomes the past one, and what was past is forgotten
 // as a whole. So forgetting costs nothing an operation. Of nearly every write just the number in its version is kept.
+import { fnv1a } from "../../shared/fnv.ts";
 import { OPERATIONS_REMEMBERED_MAX, OPERATIONS_REMEMBERED_MS } from "../../shared/limits.ts";
 import type { WriteOutcome } from "./operation.ts";
 import { OutcomeTable } from "./outcome-table.ts";
@@ -21,13 +22,9 @@ const FORGOTTEN = -2;
 const SPELLED_OUT = -3;
 
 class Generation {
-  readonly table: OutcomeTable;
+  readonly table = new OutcomeTable();
   /** By their entries: outcomes that are more than a number. */
   readonly spelledOut = new Map<number, Written>();
-
-  constructor(salt: number) {
-    this.table = new OutcomeTable(salt);
-  }
 
   clear(): void {
     this.table.clear();
@@ -36,29 +33,31 @@ class Generation {
 }
 
 export class Remembered {
-  #present: Generation;
-  #past: Generation;
+  #present = new Generation();
+  #past = new Generation();
   #presentSince = 0;
   /** Of the versions that are kept as numbers. */
   #epoch = 0;
   /** Who else asked for what runs: few operations are ever asked for twice. */
   readonly #waiting = new Map<string, ((outcome: WriteOutcome) => void)[]>();
 
-  /** @param salt See OutcomeTable. */
+  readonly #salt: number;
+
+  /** @param salt 32 bits of this process's own: clients choose the ids, and must not be able to choose where they meet. */
   constructor(salt: number) {
-    this.#present = new Generation(salt);
-    this.#past = new Generation(salt);
+    this.#salt = salt;
   }
 
   /** Whether an operation runs for the first time: then its outcome goes to `end`. If not, `join` tells what became of it. */
   begin(operation: string, now: number): boolean {
     if (this.#present.table.size >= GENERATION_MAX || now - this.#presentSince > OPERATIONS_REMEMBERED_MS)
       this.#turnOver(now);
-    if (isKnown(this.#past, this.#past.table.find(operation))) return false;
+    const hash = fnv1a(operation, this.#salt);
+    if (isKnown(this.#past, this.#past.table.find(operation, hash))) return false;
     const { table } = this.#present;
-    const entry = table.find(operation);
+    const entry = table.find(operation, hash);
     if (isKnown(this.#present, entry)) return false;
-    if (entry < 0) table.add(operation, RUNNING);
+    if (entry < 0) table.add(operation, hash, RUNNING);
     else table.put(entry, RUNNING);
     return true;
   }
@@ -73,7 +72,7 @@ export class Remembered {
   /** The outcome of an attempt. Only successes are kept: a definite failure may be tried again, an unknown outcome found out. */
   end(operation: string, outcome: WriteOutcome): void {
     const { table } = this.#present;
-    const entry = table.find(operation);
+    const entry = table.find(operation, fnv1a(operation, this.#salt));
     if (entry < 0 || table.outcomeOf(entry) !== RUNNING) return;
     if (outcome.type === "error") table.put(entry, FORGOTTEN);
     else this.#keep(entry, outcome);
@@ -91,7 +90,7 @@ export class Remembered {
   }
 
   #outcomeIn(generation: Generation, operation: string): Written | "running" | undefined {
-    const entry = generation.table.find(operation);
+    const entry = generation.table.find(operation, fnv1a(operation, this.#salt));
     if (!isKnown(generation, entry)) return undefined;
     const outcome = generation.table.outcomeOf(entry);
     if (outcome === RUNNING) return "running";
@@ -121,7 +120,8 @@ export class Remembered {
     for (let entry = 0; entry < past.table.size; entry++) {
       if (past.table.outcomeOf(entry) !== RUNNING) continue;
       past.table.put(entry, FORGOTTEN);
-      this.#present.table.add(past.table.idOf(entry), RUNNING);
+      const operation = past.table.idOf(entry);
+      this.#present.table.add(operation, fnv1a(operation, this.#salt), RUNNING);
     }
   }
 }
