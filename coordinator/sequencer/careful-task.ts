@@ -12,6 +12,7 @@ export class CarefulTask implements KeyTask, Swept {
   readonly key: string;
   readonly slot: number;
   readonly client: number;
+  readonly writes: boolean;
   readonly combinable = false;
   readonly #sequencer: SequencerServices;
   readonly #deadline: number;
@@ -33,6 +34,7 @@ export class CarefulTask implements KeyTask, Swept {
     this.key = operation.key;
     this.slot = operation.slot;
     this.client = operation.client;
+    this.writes = operation.type === "write";
     this.#deadline = operation.deadline;
     this.#operation = operation;
     this.#io = new RegisterIo(sequencer, operation);

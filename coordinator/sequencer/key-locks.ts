@@ -1,19 +1,32 @@
 // Key locks (C3): one queue per key. Put, delete, conditional write and FIX exclude each other; reads take no lock on the fast path.
-// First come, first served, so that one connection's operations on one key keep their order.
+// First come, first served, so that one connection's operations on one key keep their order. Two things add to that:
+//   - a write that may not begin yet, because its own connection is still reading the key, keeps the queue waiting, but holds nothing;
+//   - FIX goes before all that waits, as such a read may be what needs it.
+import type { WriteOp } from "../../shared/protocol/node-messages.ts";
 import { TransientMap } from "../../shared/transient-map.ts";
+import type { ClientNumber } from "./operation.ts";
 
 export interface KeyTask {
   readonly key: string;
-  /** Runs the task, now that it holds the lock; it calls `release` when done. */
-  start(): void;
-  /** Adjacent tasks that may share one sending start together with the first of them. */
+  readonly slot: number;
+  readonly client: ClientNumber;
+  /** Whether it may change the key for its client: a read or FIX does not. */
+  readonly writes: boolean;
+  /** Whether its client knows its outcome. */
+  readonly answered: boolean;
+  /** Whether it may share one sending with those next to it that may. */
   readonly combinable: boolean;
-  startCombined?(tasks: readonly KeyTask[]): void;
+  /**
+   * Runs, now that it holds the lock; whoever runs calls `release` when done.
+   * @param together Itself, and what is combined with it, in order.
+   * @param before The write that a write quorum has had since before they came to hold the lock, where that is known.
+   */
+  start(together: readonly KeyTask[], before: WriteOp | undefined): void;
 }
 
 /** A key that more than one task wanted. */
 class KeyQueue {
-  /** Tasks that hold the lock: one, or several combined. */
+  /** Tasks that hold the lock: one, or several combined. None while the first that waits may not begin. */
   active: readonly KeyTask[];
   waiting: KeyTask[];
 
@@ -23,52 +36,73 @@ class KeyQueue {
   }
 }
 
-/** Blind writes of one key that share a sending. */
+/** Operations on one key that share a sending. */
 const COMBINED_MAX = 256;
 
 export class KeyLocks {
   /** Who holds each key. Most are wanted by one task at a time, which needs no queue. */
   readonly #holders = new TransientMap<string, KeyTask | KeyQueue>();
+  readonly #mayBegin: (task: KeyTask) => boolean;
+
+  /** @param mayBegin Whether a task may begin when its turn comes. When that changes, `proceed` is to be called. */
+  constructor(mayBegin: (task: KeyTask) => boolean) {
+    this.#mayBegin = mayBegin;
+  }
 
   /** Whether anything holds or awaits the lock of the key. */
   busy(key: string): boolean {
     return this.#holders.has(key);
   }
 
-  /** Who holds the lock: the first, where several were combined. */
+  /** Who holds the lock: the first that writes, where several were combined. */
   holder(key: string): KeyTask | undefined {
     const holder = this.#holders.get(key);
-    return holder instanceof KeyQueue ? holder.active[0] : holder;
+    return holder instanceof KeyQueue ? holder.active.find(({ writes }) => writes) : holder;
   }
 
-  /** The tasks of a key, those that hold the lock first. */
-  tasks(key: string): readonly KeyTask[] {
+  /** Whether a write of this client, unanswered, holds or awaits the lock. */
+  hasWriteOf(key: string, client: ClientNumber): boolean {
+    const isOne = (task: KeyTask): boolean => task.client === client && task.writes && !task.answered;
     const holder = this.#holders.get(key);
-    if (!holder) return [];
-    return holder instanceof KeyQueue ? [...holder.active, ...holder.waiting] : [holder];
+    if (holder instanceof KeyQueue) return holder.active.some(isOne) || holder.waiting.some(isOne);
+    return holder !== undefined && isOne(holder);
   }
 
   acquire(task: KeyTask): void {
-    const holder = this.#holders.get(task.key);
-    if (holder === undefined) {
-      this.#holders.set(task.key, task);
-      task.start();
-    } else if (holder instanceof KeyQueue) holder.waiting.push(task);
-    else this.#holders.set(task.key, new KeyQueue([holder], [task]));
+    const { key } = task;
+    const holder = this.#holders.get(key);
+    if (holder instanceof KeyQueue) holder.waiting.push(task);
+    else if (holder !== undefined) this.#holders.set(key, new KeyQueue([holder], [task]));
+    else if (this.#mayBegin(task)) this.#begin(task);
+    else this.#holders.set(key, new KeyQueue([], [task]));
   }
 
-  /** The lock of the key is free again; whoever waits comes next. */
-  release(key: string): void {
+  /** Before everything that waits. */
+  acquireNext(task: KeyTask): void {
+    const { key } = task;
     const holder = this.#holders.get(key);
-    if (!(holder instanceof KeyQueue) || holder.waiting.length === 0) {
-      this.#holders.delete(key);
-      return;
+    if (holder === undefined) this.#begin(task);
+    else if (!(holder instanceof KeyQueue)) this.#holders.set(key, new KeyQueue([holder], [task]));
+    else {
+      holder.waiting.unshift(task);
+      if (holder.active.length === 0) this.#beginNext(key, holder);
     }
-    const next = takeNext(holder.waiting);
-    const first = next[0] as KeyTask;
-    holder.active = next;
-    if (next.length > 1 && first.startCombined) first.startCombined(next);
-    else first.start();
+  }
+
+  /**
+   * The lock of the key is free again; whoever waits comes next.
+   * @param before The write that a write quorum is known to have, now that its task gives the key back.
+   */
+  release(key: string, before?: WriteOp): void {
+    const holder = this.#holders.get(key);
+    if (holder instanceof KeyQueue) this.#beginNext(key, holder, before);
+    else this.#holders.delete(key);
+  }
+
+  /** What waits for the key may begin, perhaps. */
+  proceed(key: string): void {
+    const holder = this.#holders.get(key);
+    if (holder instanceof KeyQueue && holder.active.length === 0) this.#beginNext(key, holder);
   }
 
   /** Takes a task that has not started out of its queue; false when it holds the lock. */
@@ -76,14 +110,34 @@ export class KeyLocks {
     const holder = this.#holders.get(task.key);
     if (!(holder instanceof KeyQueue) || holder.active.includes(task)) return false;
     holder.waiting = holder.waiting.filter((other) => other !== task);
+    if (holder.active.length === 0) this.#beginNext(task.key, holder);
     return true;
   }
-}
 
-function takeNext(waiting: KeyTask[]): KeyTask[] {
-  let count = Math.min(1, waiting.length);
-  if (waiting[0]?.combinable) {
-    while (count < waiting.length && count < COMBINED_MAX && waiting[count]?.combinable) count++;
+  #begin(task: KeyTask): void {
+    this.#holders.set(task.key, task);
+    task.start([task], undefined);
   }
-  return waiting.splice(0, count);
+
+  #beginNext(key: string, queue: KeyQueue, before?: WriteOp): void {
+    if (queue.waiting.length === 0) return void this.#holders.delete(key);
+    queue.active = queue.waiting.splice(0, this.#together(queue.waiting, before));
+    queue.active[0]?.start(queue.active, before);
+  }
+
+  /**
+   * How many of those that wait begin now: none, the first, or the first with all that may be combined with it. Reads that come
+   * before any write begin without the writes behind them where nobody knows what they would find.
+   */
+  #together([first, ...others]: readonly KeyTask[], before: WriteOp | undefined): number {
+    if (first === undefined || !this.#mayBegin(first)) return 0;
+    if (!first.combinable) return 1;
+    const onlyReads = !first.writes && before === undefined;
+    let count = 1;
+    for (const task of others) {
+      if (count === COMBINED_MAX || !task.combinable || (onlyReads && task.writes) || !this.#mayBegin(task)) break;
+      count++;
+    }
+    return count;
+  }
 }

@@ -10,12 +10,13 @@
 // So whichever of them agree, one has told the value: equal versions are equal values (C2).
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
-import type { OpResult, ReadOp, ReadResult, VersionResult } from "../../shared/protocol/node-messages.ts";
+import type { OpResult, ReadOp, ReadResult, VersionResult, WriteOp } from "../../shared/protocol/node-messages.ts";
 import { originOf } from "../../shared/record.ts";
 import { equal, type Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { OpListener } from "../links/link.ts";
 import type { Issued } from "./drive.ts";
+import type { KeyTask } from "./key-locks.ts";
 import {
   tooFewReplicas,
   type EndReason,
@@ -25,6 +26,7 @@ import {
   type Reply,
   type Swept,
 } from "./operation.ts";
+import type { ChainedRead } from "./reads-under-way.ts";
 import type { SequencerServices } from "./services.ts";
 
 /** Silence after which another replica is asked as well. */
@@ -56,10 +58,15 @@ class Round implements OpListener {
   }
 }
 
-export class QuorumRead implements Swept, FlightFollower {
+export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower {
   readonly operation: ReadOperation;
   /** Whom to tell; the sequencer does. */
   readonly reply: Reply<ReadOperation, ReadOutcome>;
+  readonly writes = false;
+  earlier: ChainedRead | null = null;
+  later: ChainedRead | null = null;
+  chained = false;
+  awaited = false;
   readonly #sequencer: SequencerServices;
   readonly #runtime: SlotRuntime;
   /** The membership that the answers belong to. */
@@ -85,8 +92,25 @@ export class QuorumRead implements Swept, FlightFollower {
     this.#runtime = sequencer.context.slot(operation.slot);
   }
 
+  get key(): string {
+    return this.operation.key;
+  }
+
+  get slot(): number {
+    return this.operation.slot;
+  }
+
   get client(): number {
     return this.operation.client;
+  }
+
+  get answered(): boolean {
+    return this.#done;
+  }
+
+  /** Level one may be stale, and level all is told by every replica: neither is what a write quorum says. */
+  get combinable(): boolean {
+    return this.operation.level === "quorum";
   }
 
   get #needed(): number {
@@ -94,8 +118,13 @@ export class QuorumRead implements Swept, FlightFollower {
     return this.operation.level === "all" ? this.#members.length : this.#runtime.quorum;
   }
 
-  /** (Re)starts with the slot's present members. Level one passes while a slot changes hands. */
-  start(): void {
+  /** Its turn has come, behind the writes of its connection. */
+  start(together: readonly KeyTask[], before: WriteOp | undefined): void {
+    this.#sequencer.take(together, before);
+  }
+
+  /** Asks the slot's present members; again, where these have changed. Level one passes while a slot changes hands. */
+  begin(): void {
     if (this.#done) return;
     this.#started = true;
     this.#following = false;
@@ -104,7 +133,7 @@ export class QuorumRead implements Swept, FlightFollower {
     this.#answered = 0;
     if (this.#runtime.held && this.operation.level !== "one") {
       this.#round = undefined;
-      this.#sequencer.whenFree(this.#runtime.slot, () => this.start());
+      this.#sequencer.whenFree(this.#runtime.slot, () => this.begin());
       return;
     }
     this.#round = new Round(this);
@@ -166,7 +195,7 @@ export class QuorumRead implements Swept, FlightFollower {
   /** For the round only: an answer to it. */
   heard(round: Round, node: NodeId, result: OpResult): void {
     if (this.#done || round !== this.#round) return;
-    if (this.#members !== this.#runtime.members) return this.start();
+    if (this.#members !== this.#runtime.members) return this.begin();
     const asked = this.#askedOf(node);
     if (!asked) return;
     if (result.status === "ok") {
@@ -198,7 +227,16 @@ export class QuorumRead implements Swept, FlightFollower {
   landed(installed: Issued | undefined): void {
     if (!this.#following) return; // it has begun again since
     if (installed) this.#finish(outcome(installed, false));
-    else this.start();
+    else this.begin();
+  }
+
+  /** It shared the sending of writes on its key (flight.ts), and this is what it found between them. */
+  answer(found: Issued): void {
+    this.#finish(outcome(found, false));
+  }
+
+  refuse(error: KvError): void {
+    this.#finish({ type: "error", error });
   }
 
   /** The version that enough members hold, with its value; undefined while there is none. */
@@ -226,12 +264,13 @@ export class QuorumRead implements Swept, FlightFollower {
   sweep(now: number): boolean {
     if (this.#done) return false;
     if (now >= this.operation.deadline) {
+      if (!this.#started) this.#sequencer.locks.withdraw(this);
       this.#finish({ type: "error", error: this.#late() });
       return false;
     }
     // One that waits behind a write of its own connection is started by that write's end, not from here.
     if (this.#following) return true;
-    if (this.#started && this.#members !== this.#runtime.members) this.start();
+    if (this.#started && this.#members !== this.#runtime.members) this.begin();
     if (this.#round) this.#nudge(now);
     return !this.#done;
   }
@@ -239,6 +278,11 @@ export class QuorumRead implements Swept, FlightFollower {
   /** Why there is no answer by the deadline. */
   #late(): KvError {
     if (this.#runtime.held) return new KvError("MOVING", "the slot changed hands for longer than the deadline");
+    if (!this.#started) {
+      const why =
+        "a write that the same connection had sent before it, on the same key, was under way for the whole deadline";
+      return new KvError("NO_QUORUM", why);
+    }
     if (this.#answered < this.#needed) return tooFewReplicas(this.#answered, this.#needed);
     const text =
       "the replicas that answered disagree, and no quorum had the write that is under way by the deadline: try again";

@@ -2,11 +2,13 @@
 // order in which they come; holds those whose slot changes hands; looks every few milliseconds after those that are under way.
 import { KvError } from "../../shared/errors.ts";
 import { IN_FLIGHT_MAX, QUEUED_MAX } from "../../shared/limits.ts";
+import type { WriteOp } from "../../shared/protocol/node-messages.ts";
 import { run } from "../../shared/script.ts";
 import { BlindWrite } from "./blind-write.ts";
 import { CarefulTask } from "./careful-task.ts";
 import { carefulWrite, fix } from "./careful.ts";
 import type { SequencerContext } from "./context.ts";
+import { Flight, type Passenger } from "./flight.ts";
 import { InDoubt } from "./in-doubt.ts";
 import { KeyLocks, type KeyTask } from "./key-locks.ts";
 import type {
@@ -22,23 +24,19 @@ import type {
   WriteOutcome,
 } from "./operation.ts";
 import { QuorumRead } from "./quorum-read.ts";
+import { type ChainedRead, ReadsUnderWay } from "./reads-under-way.ts";
 import type { RegisterIo } from "./register-io.ts";
 import type { Remembered } from "./remembered.ts";
 import type { SequencerServices } from "./services.ts";
 
 const SWEEP_MS = 10;
 
-interface ClientTask extends KeyTask {
-  readonly client?: number;
-  readonly answered?: boolean;
-}
-
 /** An operation that waits to be admitted. */
 type Admission = ({ readonly type: "write" } & PendingWrite) | ({ readonly type: "read" } & PendingRead);
 
 export class Sequencer implements SequencerServices {
   readonly context: SequencerContext;
-  readonly locks = new KeyLocks();
+  readonly locks = new KeyLocks((task) => this.#mayBegin(task));
   readonly inDoubt = new InDoubt();
   fixes = 0;
   shed = 0;
@@ -48,6 +46,8 @@ export class Sequencer implements SequencerServices {
   /** In the order in which they came; every blind write and read that is not answered is among them. */
   readonly #swept: Swept[] = [];
   readonly #careful = new Set<CarefulTask>();
+  /** Those that take no lock. */
+  readonly #reads = new ReadsUnderWay();
   /** Operations admitted and not yet answered. */
   #inFlight = 0;
   #queue: Admission[] = [];
@@ -154,7 +154,7 @@ export class Sequencer implements SequencerServices {
   #writeCarefully(write: PendingWrite): void {
     const { operation } = write;
     const script = (io: RegisterIo): ReturnType<typeof carefulWrite> => carefulWrite(this, io, operation);
-    this.#carefully(operation, script, (outcome) => this.written(write, outcome));
+    this.locks.acquire(this.#carefully(operation, script, (outcome) => this.written(write, outcome)));
   }
 
   written({ operation, reply }: PendingWrite, outcome: WriteOutcome): void {
@@ -164,36 +164,44 @@ export class Sequencer implements SequencerServices {
     if (operation.operation !== "") this.#remembered.end(operation.operation, outcome);
   }
 
-  wasRead({ operation, reply }: PendingRead, outcome: ReadOutcome): void {
+  wasRead(read: ChainedRead, outcome: ReadOutcome): void {
+    const { reply, operation } = read;
+    this.#reads.remove(read);
     reply(outcome, operation);
     this.#left();
+    if (read.awaited) this.locks.proceed(operation.key);
   }
+
+  // One connection's operations on one key keep their order: a read goes behind the writes that the same connection sent before, and a
+  // write does not begin while such a read is under way.
 
   #startRead(operation: ReadOperation, reply: Reply<ReadOperation, ReadOutcome>): void {
     this.#inFlight++;
+    const { key, client } = operation;
     const read = new QuorumRead(this, operation, reply);
     this.sweepLater(read);
-    // One connection's operations on one key keep their order: a read waits for the write that the same connection sent before.
-    const before = this.locks.busy(operation.key) ? this.#ownWriteBefore(operation) : undefined;
-    if (before) this.#carefullyAfter(operation, read);
-    else read.start();
+    if (this.locks.busy(key) && this.locks.hasWriteOf(key, client)) this.locks.acquire(read);
+    else this.begin(read);
   }
 
-  #ownWriteBefore({ key, client }: ReadOperation): ClientTask | undefined {
-    return this.locks.tasks(key).find((task: ClientTask) => task.client === client && task.answered !== true);
+  take(tasks: readonly KeyTask[], before: WriteOp | undefined): void {
+    const passengers = tasks as readonly Passenger[]; // nothing else can be combined
+    if (passengers.some(({ writes }) => writes)) return new Flight(this, passengers, before).begin();
+    for (const passenger of passengers) if (!passenger.writes) this.begin(passenger);
+    this.locks.release((passengers[0] as Passenger).key);
   }
 
-  /** Starts a read when the key's lock comes round; it does not keep the lock. */
-  #carefullyAfter(operation: ReadOperation, read: QuorumRead): void {
-    const { key } = operation;
-    this.locks.acquire({
-      key,
-      combinable: false,
-      start: () => {
-        read.start();
-        this.locks.release(key);
-      },
-    });
+  begin(read: ChainedRead): void {
+    if (read.answered) return;
+    this.#reads.add(read);
+    read.begin();
+  }
+
+  #mayBegin({ writes, slot, key, client }: KeyTask): boolean {
+    const before = writes ? this.#reads.find(slot, key, client) : undefined;
+    if (before === undefined || this.context.without.has("C3-order")) return true;
+    before.awaited = true;
+    return false;
   }
 
   follow(key: string, follower: FlightFollower): boolean {
@@ -203,14 +211,15 @@ export class Sequencer implements SequencerServices {
 
   /** C6: mends disagreeing replicas under the key's lock, then answers the read. */
   fix(operation: ReadOperation, reply: (outcome: ReadOutcome) => void): void {
-    this.#carefully(operation, (io) => fix(this, io, operation), reply);
+    const script = (io: RegisterIo): ReturnType<typeof fix> => fix(this, io, operation);
+    this.locks.acquireNext(this.#carefully(operation, script, reply));
   }
 
   #carefully<T>(
     operation: ReadOperation | WriteOperation,
     script: (io: RegisterIo) => Generator<never, T, unknown> | ReturnType<typeof fix> | ReturnType<typeof carefulWrite>,
     reply: (outcome: T) => void,
-  ): void {
+  ): CarefulTask {
     const task = new CarefulTask(
       this,
       operation,
@@ -222,7 +231,7 @@ export class Sequencer implements SequencerServices {
     );
     this.#careful.add(task);
     this.sweepLater(task);
-    this.locks.acquire(task);
+    return task;
   }
 
   // Slots that change hands (M2).

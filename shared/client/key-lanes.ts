@@ -1,9 +1,7 @@
 // Key lanes: one client's operations on one key take effect in the order in which they were issued. Pure.
 //
 // Operations on a key that are sent by one connection keep their order by themselves (the coordinator promises it), so they
-// are pipelined; but for a write behind a read, since reads take no lock there (C3) and might see the later write. The order
-// is in danger as well when one of them has to be sent again, or goes another way. Hence:
-//   - a write waits until every earlier read is settled;
+// are pipelined. The order is in danger when one of them has to be sent again, or goes another way. Hence:
 //   - an operation waits while an earlier one that it conflicts with is not sent, or went another way;
 //   - it is sent again only when no later one that it conflicts with is still on its way;
 //   - it is not sent again at all once a later one took effect: it has been overtaken, and fails with what refused it.
@@ -59,7 +57,7 @@ export class Place {
   /** Whether it may be sent by this connection now. */
   maySend(via: object): boolean {
     for (let other = this.#earlier; other !== null; other = other.#earlier)
-      if (this.#conflicts(other) && this.#mustFollow(other, via)) return false;
+      if (this.#conflicts(other) && other.#via !== via) return false;
     for (let other = this.#later; other !== null; other = other.#later)
       if (this.#conflicts(other) && other.#via !== null) return false;
     return true;
@@ -97,11 +95,6 @@ export class Place {
     return () => {
       if (this.#wake === callback) this.#wake = null;
     };
-  }
-
-  /** Whether sending it now, by this connection, might bring it before an earlier one that it conflicts with. */
-  #mustFollow(earlier: Place, via: object): boolean {
-    return !earlier.#writes || earlier.#via !== via;
   }
 
   #conflicts(other: Place): boolean {

@@ -4,6 +4,7 @@ import { KvError } from "../../shared/errors.ts";
 import { Operation as Sending, type OperationMessage } from "../../shared/client/operation.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { Level } from "../../shared/protocol/client-messages.ts";
+import { compare, format, parsePair, type Version } from "../../shared/version.ts";
 import { HistoryRecorder, type OperationHandle } from "./history.ts";
 import type { Message } from "./network.ts";
 import { Process } from "./process.ts";
@@ -30,6 +31,8 @@ export interface ClientPlan {
   readonly timeoutsMs?: readonly number[];
   /** Whether a client that has lost its connection turns to any coordinator, not to the one that leads. */
   readonly anyCoordinator?: boolean;
+  /** Chance that a client sends several operations on one key at once. */
+  readonly bursts?: number;
 }
 
 /** A deadline that has passed here is over at the coordinator too, some time later. */
@@ -37,6 +40,7 @@ const GRACE_MS = 500;
 const TIMEOUTS_MS: readonly number[] = [300, 1_000, 2_000, 2_000];
 /** C8: a write that was sent is retried for no longer. */
 const RETRY_MS_MAX = 60_000;
+const BURST_MAX = 8;
 
 /** All clients of a run, and their common history. */
 export class Clients {
@@ -50,6 +54,8 @@ export class Clients {
   #running = 0;
   acknowledged = 0;
   unknown = 0;
+  /** What one connection sent in one order and was answered in another; undefined while that never happened. */
+  disorder: string | undefined;
 
   constructor(world: World, plan: ClientPlan) {
     this.#world = world;
@@ -63,6 +69,8 @@ export class Clients {
       this.#running++;
       new Client(this.#world, number, this.#plan.operations, {
         draw: () => this.#draw(),
+        drawBurst: () => this.#drawBurst(),
+        inOrder: (burst) => (this.disorder ??= disorderIn(burst)),
         record: (client, message) => this.#record(client, message),
         ended: () => void this.#running--,
         retryMsMax: this.#plan.retryMsMax ?? RETRY_MS_MAX / 4,
@@ -75,14 +83,22 @@ export class Clients {
     return this.#running === 0;
   }
 
-  #draw(): { readonly message: OperationMessage; readonly pauseMs: number } {
+  #draw(only?: string): { readonly message: OperationMessage; readonly pauseMs: number } {
     const random = this.#random;
     const { keys, pauseMsMax, levelAll, levelOne } = this.#plan;
-    const key = pick(random, keys) ?? "k";
+    const key = only ?? pick(random, keys) ?? "k";
     const timeoutMs = pick(random, this.#plan.timeoutsMs ?? TIMEOUTS_MS) ?? 0;
     const dice = random();
     const level: Level = dice < levelOne ? "one" : dice < levelOne + levelAll ? "all" : "quorum";
     return { message: this.#message(key, level, timeoutMs), pauseMs: random() * pauseMsMax };
+  }
+
+  /** Operations on one key that are sent at once; undefined where it is to be one. */
+  #drawBurst(): readonly OperationMessage[] | undefined {
+    const { bursts, keys } = this.#plan;
+    if (bursts === undefined || !chance(this.#random, bursts)) return undefined;
+    const key = pick(this.#random, keys) ?? "k";
+    return Array.from({ length: between(this.#random, 2, BURST_MAX) }, () => this.#draw(key).message);
   }
 
   #message(key: string, consistency: Level, timeoutMs: number): OperationMessage {
@@ -171,13 +187,39 @@ const UNRECORDED: Recorded = { ok: () => undefined, failed: () => undefined };
 
 interface ClientHost {
   draw(): { readonly message: OperationMessage; readonly pauseMs: number };
+  drawBurst(): readonly OperationMessage[] | undefined;
+  inOrder(burst: readonly Answered[]): void;
   record(client: number, message: OperationMessage): Recorded;
   ended(): void;
   readonly retryMsMax: number;
   readonly anyCoordinator: boolean;
 }
 
-/** One client: one operation after the other, each over as many connections as it takes. */
+/** One of the operations that one connection sent on one key, and the version that it was answered with. */
+interface Answered {
+  readonly message: OperationMessage;
+  version: Version | undefined;
+}
+
+/** One connection's operations on one key keep their order: what a later one shows is never older. */
+function disorderIn(burst: readonly Answered[]): string | undefined {
+  const shown = burst.filter(
+    ({ message, version }) => version && !(message.op === "get" && message.consistency === "one"),
+  );
+  for (const [index, { message, version }] of shown.entries()) {
+    const later = shown.slice(index + 1).find((other) => {
+      const order = compare(version as Version, other.version as Version);
+      if (message.op === "get") return other.message.op !== "get" && order >= 0;
+      return other.message.op === "get" ? order > 0 : order >= 0;
+    });
+    if (!later) continue;
+    const told = burst.map((one) => `${one.message.op} -> ${one.version ? format(one.version) : "nothing"}`);
+    return `one connection's operations on one key changed places: ${told.join(", ")}`;
+  }
+  return undefined;
+}
+
+/** One client: one operation after the other, each over as many connections as it takes, or several at once, over one. */
 class Client {
   readonly #world: World;
   readonly #number: number;
@@ -198,27 +240,61 @@ class Client {
 
   next(): void {
     if (this.#left-- <= 0) return this.#host.ended();
+    const burst = this.#host.drawBurst();
     const { message, pauseMs } = this.#host.draw();
-    this.#world.timers.after(pauseMs, () => this.#begin(message));
+    this.#world.timers.after(pauseMs, () => (burst ? this.#beginAll(burst) : this.#begin(message)));
   }
 
   #begin(message: OperationMessage): void {
     const recorded = this.#host.record(this.#number, message);
+    this.#attempt(this.#sendingOf(message), recorded, this.#world.timers.now);
+  }
+
+  #sendingOf(message: OperationMessage): Sending {
     const writes = message.op === "put" || message.op === "delete";
     const operation = `${this.#number}:${++this.#counter}`;
-    const sending = new Sending(writes ? ({ ...message, operation } as OperationMessage) : message);
-    this.#attempt(sending, recorded, this.#world.timers.now);
+    return new Sending(writes ? ({ ...message, operation } as OperationMessage) : message);
+  }
+
+  /** None of them is sent again: that would change their order. */
+  #beginAll(messages: readonly OperationMessage[]): void {
+    const burst = messages.map((message): Answered => ({ message, version: undefined }));
+    let open = burst.length;
+    for (const one of burst) {
+      const recorded = this.#host.record(this.#number, one.message);
+      const sending = this.#sendingOf(one.message);
+      this.#send(sending, (answer) => {
+        if (answer["status"] === "ok") {
+          one.version = parsePair(String(answer["version"]));
+          recorded.ok(answer);
+        } else recorded.failed(this.#finally(sending, errorOf(answer)));
+        if (--open > 0) return;
+        this.#host.inOrder(burst);
+        this.next();
+      });
+    }
+  }
+
+  /** What a failed operation is, if it is not sent again. */
+  #finally(sending: Sending, error: KvError): KvError {
+    const decision = sending.failed(error, this.#connection?.epoch ?? 0);
+    return decision.kind === "fail" ? decision.error : sending.finalError(error);
   }
 
   #attempt(sending: Sending, recorded: Recorded, startedAt: number): void {
+    this.#send(sending, (answer) => this.#settled(sending, recorded, startedAt, answer));
+  }
+
+  /** @param settled Called once. */
+  #send(sending: Sending, settled: (answer: Message) => void): void {
     const { timers } = this.#world;
     const connection = this.#connected();
-    let settled = false;
+    let over = false;
     const settle = (answer: Message): void => {
-      if (settled) return;
-      settled = true;
+      if (over) return;
+      over = true;
       late.cancel();
-      this.#settled(sending, recorded, startedAt, answer);
+      settled(answer);
     };
     const timeoutMs = Number((sending.message as Message)["timeoutMs"]) + GRACE_MS;
     const late = timers.after(timeoutMs, () => {
@@ -236,8 +312,7 @@ class Client {
       recorded.ok(answer);
       return this.next();
     }
-    const { status: _status, code, message, ...details } = answer;
-    const error = new KvError(code as ErrorCode, String(message), details);
+    const error = errorOf(answer);
     const decision = sending.failed(error, this.#connection?.epoch ?? 0);
     const over = this.#world.timers.now - startedAt > this.#host.retryMsMax;
     if (decision.kind === "fail" || over || (decision.kind === "elsewhere" && decision.moves > 5)) {
@@ -262,6 +337,10 @@ class Client {
     this.#connection?.asking.close();
     this.#connection = undefined;
   }
+}
+
+function errorOf({ status: _status, code, message, ...details }: Message): KvError {
+  return new KvError(code as ErrorCode, String(message), details);
 }
 
 function text(value: unknown): string {

@@ -28,6 +28,7 @@ interface Mutation {
 /** Found in moments. */
 const QUICK: readonly Mutation[] = [
   rule("C3-combine", "any", 200, "combined writes share one version"),
+  rule("C3-order", "hasty", 60, "a write does not wait for what its own connection reads"),
   rule("C5", "doubtful", 60, "conditional writes go ahead while an earlier write is in doubt"),
   rule("C6", "any", 300, "a quorum read answers without R equal versions"),
   rule("C7-origin", "any", 300, "conditions compare repaired versions instead of origins"),

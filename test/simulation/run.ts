@@ -8,7 +8,7 @@ import { checkHistory } from "./linearizability.ts";
 import type { Message } from "./network.ts";
 import { between, chance, pick, seeded, type Random } from "./random.ts";
 import { isEqual } from "./replicas.ts";
-import { CLIENT_LATE_MS_WITH_COLLECTION, scenarioOf, type Scenario } from "./scenario.ts";
+import { anyScenario, CLIENT_LATE_MS_WITH_COLLECTION, type Scenario } from "./scenario.ts";
 import { World } from "./world.ts";
 
 export interface RunResult {
@@ -64,7 +64,7 @@ class Run {
   readonly #addresses = new Map<string, string>();
 
   constructor(seed: number, options: RunOptions) {
-    this.#scenario = (options.scenario ?? scenarioOf)(seeded(seed));
+    this.#scenario = (options.scenario ?? anyScenario)(seeded(seed));
     simulateSlots(this.#scenario.slots);
     const { collectAfterMs, awayAfterMs, replaceAfterMs, clients } = this.#scenario;
     const collects = collectAfterMs !== undefined;
@@ -105,6 +105,7 @@ class Run {
     this.#calm();
     this.#becomeEqual();
     for (const key of this.#scenario.clients.keys) this.#readAtTheEnd(key);
+    if (this.#clients.disorder !== undefined) return this.#clients.disorder;
     const verdict = checkHistory(this.#clients.history.operations(), { stepsMax: 200_000 });
     if (verdict.undecided) return undefined;
     return verdict.ok ? undefined : verdict.explanation;

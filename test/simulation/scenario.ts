@@ -115,3 +115,16 @@ export function scenarioOf(random: Random): Scenario {
   const collecting = chance(random, 0.35) ? withCollection(random, scenario) : scenario;
   return chance(random, 0.4) ? withReplacement(random, collecting) : collecting;
 }
+
+/** Any scenario; in some, clients send several operations on one key at once. */
+export function anyScenario(random: Random): Scenario {
+  const scenario = scenarioOf(random);
+  return chance(random, 0.4) ? withBursts(random, scenario) : scenario;
+}
+
+export function withBursts(random: Random, scenario: Scenario): Scenario {
+  const { clients } = scenario;
+  // Each burst counts as one operation, and has several: a history of thousands would take long to judge.
+  const operations = Math.ceil(clients.operations / 2);
+  return { ...scenario, clients: { ...clients, operations, bursts: pick(random, [0.2, 0.6]) ?? 0 } };
+}

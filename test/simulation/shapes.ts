@@ -2,7 +2,7 @@
 // meet. They choose sizes, rates and kinds of faults; when what strikes whom is drawn as everywhere. The healthy core has to stand all of
 // them, and the mutation check tells which rule each of them is good for.
 import { between, pick, type Random } from "./random.ts";
-import { KEYS, scenarioOf, type Scenario } from "./scenario.ts";
+import { anyScenario, KEYS, scenarioOf, withBursts, type Scenario } from "./scenario.ts";
 
 export type Shape = keyof typeof SHAPES;
 
@@ -137,4 +137,20 @@ function lagging(random: Random): Scenario {
   };
 }
 
-export const SHAPES = { any: scenarioOf, doubtful, rivals, late, wandering, lagging } as const;
+/** One connection's operations on a key are many at once: their order, and what shares a sending (C3, C6). */
+function hasty(random: Random): Scenario {
+  const scenario = quiet(random, between(random, 1, 2));
+  return withBursts(random, {
+    ...scenario,
+    clients: { ...scenario.clients, clients: between(random, 1, 3) },
+    faults: ["crash node", "pause node", "partition", "break connections", "freeze leader"],
+    faultEveryMs: pick(random, [0, 500, 1_500]),
+    standbys: between(random, 0, 1),
+    changes: between(random, 0, 2),
+    delayMsMax: pick(random, [3, 20]),
+    syncMsMax: pick(random, [3, 30]),
+    downMsMax: 1_000,
+  });
+}
+
+export const SHAPES = { any: anyScenario, hasty, doubtful, rivals, late, wandering, lagging } as const;

@@ -80,7 +80,7 @@ test("C6: one member is asked for the value, the other for its version; equal ve
     ["B", "A"],
   ]) {
     const bench = new ReadBench();
-    bench.read.start();
+    bench.read.begin();
     expect(bench.asked).toEqual(["A", "B brief"]);
     for (const node of order) bench.answers(node, [1, 5]);
     expect(bench.outcomes).toEqual([FIVE]);
@@ -93,7 +93,7 @@ test("C6: where the two disagree the third is asked for its value, and whoever a
     [4, 5],
   ] as const) {
     const bench = new ReadBench();
-    bench.read.start();
+    bench.read.begin();
     bench.answers("A", [1, a]);
     bench.answers("B", [1, b]);
     expect(bench.asked).toEqual(["A", "B brief", "C"]);
@@ -104,7 +104,7 @@ test("C6: where the two disagree the third is asked for its value, and whoever a
 
 test("C6: three versions are a case for FIX", () => {
   const bench = new ReadBench();
-  bench.read.start();
+  bench.read.begin();
   for (const [node, n] of [
     ["A", 3],
     ["B", 4],
@@ -117,7 +117,7 @@ test("C6: three versions are a case for FIX", () => {
 test("a member that was asked for the value and is silent or refuses is passed over for one that is asked for it, too", () => {
   for (const event of ["silent", "refuses"]) {
     const bench = new ReadBench();
-    bench.read.start();
+    bench.read.begin();
     bench.answers("B", [1, 5]);
     if (event === "refuses") bench.refuses("A");
     else bench.read.sweep(HEDGE_MS);
@@ -130,13 +130,13 @@ test("a member that was asked for the value and is silent or refuses is passed o
 test("a sluggish member is asked last; level one asks one for the value, level all the others for their versions", () => {
   const bench = new ReadBench();
   bench.sluggish.add("A");
-  bench.read.start();
+  bench.read.begin();
   expect(bench.asked).toEqual(["B", "C brief"]);
   const one = new ReadBench("one");
-  one.read.start();
+  one.read.begin();
   expect(one.asked).toEqual(["A"]);
   const all = new ReadBench("all");
-  all.read.start();
+  all.read.begin();
   expect(all.asked).toEqual(["A", "B brief", "C brief"]);
   for (const node of ["C", "B", "A"]) all.answers(node, [1, 5]);
   expect(all.outcomes).toEqual([FIVE]);
@@ -145,7 +145,7 @@ test("a sluggish member is asked last; level one asks one for the value, level a
 test("C6: replicas that disagree while a write is under way answer with it once a quorum has it, and without FIX", () => {
   const bench = new ReadBench();
   bench.writeUnderWay = true;
-  bench.read.start();
+  bench.read.begin();
   bench.answers("A", [1, 3]);
   expect(bench.follower).toBeUndefined(); // a majority has to have answered since the read began
   bench.answers("B", [1, 4]);
@@ -167,7 +167,7 @@ test("C6: replicas that disagree while a write is under way answer with it once 
 test("C6: by its deadline a read that waits for a write says that replicas disagree, not that too few answer", () => {
   const bench = new ReadBench();
   bench.writeUnderWay = true;
-  bench.read.start();
+  bench.read.begin();
   bench.answers("A", [1, 3]);
   bench.answers("B", [1, 4]);
   expect(bench.read.sweep(1_000)).toBe(false);
@@ -178,7 +178,7 @@ test("C6: by its deadline a read that waits for a write says that replicas disag
 test("C6: a write that came to nothing has its follower begin again; level all does not follow", () => {
   const bench = new ReadBench();
   bench.writeUnderWay = true;
-  bench.read.start();
+  bench.read.begin();
   bench.answers("A", [1, 3]);
   bench.answers("B", [1, 4]);
   bench.writeUnderWay = false;
@@ -188,7 +188,7 @@ test("C6: a write that came to nothing has its follower begin again; level all d
   expect(bench.outcomes).toEqual([FIVE]);
   const all = new ReadBench("all");
   all.writeUnderWay = true;
-  all.read.start();
+  all.read.begin();
   for (const [node, n] of [
     ["A", 3],
     ["B", 4],

@@ -1,0 +1,264 @@
+// What shares a sending (C3, C6), and the order of one connection's operations on one key, in a whole sequencer, against members that
+// answer when a test says so.
+import { expect, test } from "vitest";
+import type { OpListener } from "../../../coordinator/links/link.ts";
+import type { SequencerContext } from "../../../coordinator/sequencer/context.ts";
+import type { ReadOperation, WriteOperation } from "../../../coordinator/sequencer/operation.ts";
+import { Remembered } from "../../../coordinator/sequencer/remembered.ts";
+import { Sequencer } from "../../../coordinator/sequencer/sequencer.ts";
+import type { NodeId } from "../../../shared/ids.ts";
+import type { DataOp, OpResult, ReadOp, WriteOp } from "../../../shared/protocol/node-messages.ts";
+import type { WireValue } from "../../../shared/record.ts";
+import { Timers } from "../../../shared/timers.ts";
+import { format, type Version } from "../../../shared/version.ts";
+
+const MEMBERS = ["A", "B", "C"] as NodeId[];
+const DEADLINE_MS = 1_000;
+const OK: OpResult = { status: "ok" };
+
+interface Question {
+  readonly node: NodeId;
+  readonly op: DataOp;
+  readonly listener: OpListener;
+}
+
+class KeyBench {
+  readonly timers = new Timers(0);
+  readonly runtime = {
+    slot: 1,
+    members: MEMBERS,
+    quorum: 2,
+    committed: [1, 1] as Version,
+    stamp: [1, 1] as Version,
+    forward: undefined,
+    held: false,
+    inFlight: 0,
+  };
+  /** Outcomes by the number of the operation: a version, `value version`, or an error's code. */
+  readonly told: Record<number, string> = {};
+  readonly sequencer: Sequencer;
+  #open: Question[] = [];
+  #versions = 0;
+  #ids = 0;
+
+  constructor() {
+    const context: SequencerContext = {
+      epoch: 1,
+      timers: this.timers,
+      without: new Set(),
+      slot: () => this.runtime,
+      send: (node, op, listener) => void this.#open.push({ node, op, listener }),
+      reachable: () => true,
+      hopeful: () => true,
+      sluggish: () => false,
+      inTurn: (members) => members,
+      paused: () => false,
+      nextVersion: () => [1, ++this.#versions],
+      missed: () => undefined,
+      fenced: () => undefined,
+    };
+    this.sequencer = new Sequencer(context, new Remembered(7));
+  }
+
+  /** What was sent and not answered, in order. */
+  get sent(): string[] {
+    return this.#open.map(({ node, op }) => {
+      if (op.op === "write") return `${node} ${format(op.version)}=${textOf(op.value)}`;
+      return `${node} ${op.op}`;
+    });
+  }
+
+  put(value: string, change: Partial<WriteOperation> = {}): number {
+    const id = ++this.#ids;
+    const nothing = { condition: undefined, wantsFound: false, operation: "", firstEpoch: undefined, report: false };
+    const operation: WriteOperation = { type: "write", ...about(id), value, ...nothing, ...change };
+    this.sequencer.write(operation, (outcome) => {
+      this.told[id] = outcome.type === "written" ? format(outcome.version) : outcome.error.code;
+    });
+    return id;
+  }
+
+  get(change: Partial<ReadOperation> = {}): number {
+    const id = ++this.#ids;
+    this.sequencer.read({ type: "read", ...about(id), ...change }, (outcome) => {
+      const told = outcome.type === "value" ? `${textOf(outcome.value)} ${format(outcome.origin)}` : outcome.error.code;
+      this.told[id] = told;
+    });
+    return id;
+  }
+
+  /** These members answer everything they were sent. @param held What they have where they are asked. */
+  answer(nodes: string, held: { readonly version: Version; readonly value: string } = { version: [1, 0], value: "-" }) {
+    const answering = this.#open.filter(({ node }) => nodes.includes(node));
+    this.#open = this.#open.filter(({ node }) => !nodes.includes(node));
+    for (const { node, op, listener } of answering) {
+      const result = op.op === "read" ? { status: "ok" as const, ...held } : OK;
+      listener.settled(
+        node,
+        op.op === "read" && (op as ReadOp).brief ? { status: "ok", version: held.version } : result,
+      );
+    }
+  }
+
+  refuse(nodes: string): void {
+    const answering = this.#open.filter(({ node }) => nodes.includes(node));
+    this.#open = this.#open.filter(({ node }) => !nodes.includes(node));
+    const refusal: OpResult = { status: "error", code: "DISK_FULL", message: "full" };
+    for (const { node, listener } of answering) listener.settled(node, refusal);
+  }
+
+  after(ms: number): void {
+    this.timers.advance(this.timers.now + ms);
+  }
+
+  /** The last write that a member was sent. */
+  lastWrite(): WriteOp {
+    return this.#open.findLast(({ op }) => op.op === "write")?.op as WriteOp;
+  }
+}
+
+function textOf(value: WireValue | null): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+function about(id: number): Pick<ReadOperation, "client" | "id" | "key" | "slot" | "level" | "deadline" | "startedAt"> {
+  return { client: 1, id, key: "k", slot: 1, level: "quorum", deadline: DEADLINE_MS, startedAt: 0 };
+}
+
+test("C6: reads behind writes of their connection share the sending, and find what stands before each of them", () => {
+  const bench = new KeyBench();
+  bench.put("a");
+  bench.get();
+  bench.put("b");
+  bench.get();
+  bench.put("c");
+  bench.get();
+  expect(bench.sent).toEqual(["A 1.1=a", "B 1.1=a", "C 1.1=a"]);
+  bench.answer("AB");
+  expect(bench.told).toEqual({ 1: "1.1" }); // the others have begun after it was sent: it proves nothing for them
+  expect(bench.sent).toEqual(["C 1.1=a", "A 1.3=c", "B 1.3=c", "C 1.3=c"]);
+  bench.answer("AB");
+  expect(bench.told).toEqual({ 1: "1.1", 2: "a 1.1", 3: "1.2", 4: "b 1.2", 5: "1.3", 6: "c 1.3" });
+  expect(bench.sent).toEqual(["C 1.1=a", "C 1.3=c"]);
+});
+
+test("reads behind the last write ask the replicas, since nothing that is sent later confirms it", () => {
+  const bench = new KeyBench();
+  bench.put("a");
+  bench.get();
+  bench.answer("ABC");
+  expect(bench.sent).toEqual(["A read", "B read"]);
+  bench.answer("AB", { version: [1, 1], value: "a" });
+  expect(bench.told).toEqual({ 1: "1.1", 2: "a 1.1" });
+});
+
+test("a write waits for the reads that its connection sent before, and holds nothing meanwhile; another's goes at once", () => {
+  const bench = new KeyBench();
+  bench.get();
+  const own = bench.put("own");
+  expect(bench.sent).toEqual(["A read", "B read"]);
+  const behind = bench.get();
+  bench.put("other", { key: "l", client: 2 });
+  expect(bench.sent).toEqual(["A read", "B read", "A 1.1=other", "B 1.1=other", "C 1.1=other"]);
+  bench.answer("AB", { version: [1, 0], value: "before" });
+  expect(bench.told[1]).toBe("before 1.0");
+  expect(bench.lastWrite()).toMatchObject({ value: "own", version: [1, 2] });
+  bench.answer("AB");
+  expect([bench.told[own], bench.told[behind]]).toEqual(["1.2", "own 1.2"]);
+});
+
+test("C6: FIX of such a read goes before the write that waits for it", () => {
+  const bench = new KeyBench();
+  bench.get();
+  bench.put("own");
+  bench.answer("A", { version: [1, 0], value: "new" });
+  bench.answer("B", { version: [0, 9], value: "old" });
+  bench.answer("C", { version: [0, 8], value: "older" });
+  expect(bench.sent).toEqual(["A read", "B read", "C read"]); // FIX asks again
+  bench.answer("ABC", { version: [1, 0], value: "new" });
+  expect(bench.told).toEqual({ 1: "new 1.0" });
+  expect(bench.sent).toEqual(["A 1.1=own", "B 1.1=own", "C 1.1=own"]);
+});
+
+test("a write on condition keeps its place, too: behind reads of its connection, before those that come later", () => {
+  const bench = new KeyBench();
+  bench.get();
+  const own = bench.put("own", { condition: "absent" });
+  bench.get();
+  expect(bench.sent).toEqual(["A read", "B read"]);
+  bench.answer("AB", { version: [1, 0], value: "before" });
+  expect(bench.sent).toEqual(["A read", "B read", "C read"]);
+  for (let readings = 0; readings < 2; readings++) bench.answer("ABC", { version: [1, 0], value: "before" });
+  expect(bench.told[own]).toBe("CONDITION_FAILED");
+  expect(bench.sent).toEqual(["A read", "B read"]);
+});
+
+test("where the writes are refused by all, reads among them ask the replicas", () => {
+  const bench = new KeyBench();
+  bench.put("a");
+  bench.get();
+  bench.put("b");
+  bench.get();
+  bench.answer("ABC");
+  bench.refuse("ABC");
+  expect(bench.told).toEqual({ 1: "1.1", 3: "DISK_FULL" });
+  bench.answer("AB", { version: [1, 1], value: "a" });
+  expect(bench.told).toMatchObject({ 2: "a 1.1", 4: "a 1.1" });
+});
+
+test("C5: a read before a write that is in doubt does not tell what may be newer than itself; one behind it asks", () => {
+  const bench = new KeyBench();
+  bench.put("a");
+  bench.get({ deadline: 10 * DEADLINE_MS });
+  bench.put("b");
+  bench.get({ deadline: 10 * DEADLINE_MS });
+  bench.answer("ABC");
+  bench.after(DEADLINE_MS + 20);
+  expect(bench.told).toEqual({ 1: "1.1", 2: "NO_QUORUM", 3: "TIMEOUT" });
+  expect(bench.sent.filter((sent) => sent.endsWith("read"))).toHaveLength(2);
+});
+
+test("a read whose write expired while the slot changed hands does not tell the write behind it (seed 640649)", () => {
+  const bench = new KeyBench();
+  bench.runtime.held = true;
+  bench.put("a", { condition: "absent" });
+  bench.put("b");
+  const read = bench.get({ deadline: 10 * DEADLINE_MS });
+  const last = bench.put("c", { deadline: 10 * DEADLINE_MS });
+  bench.after(DEADLINE_MS + 20);
+  bench.sequencer.release([1]);
+  bench.answer("ABC");
+  expect(bench.told).toMatchObject({ 1: "MOVING", 2: "MOVING", [read]: "NO_QUORUM", [last]: "1.1" });
+});
+
+test("a read that waits for its turn by the deadline leaves the queue, and says what it waited for", () => {
+  const bench = new KeyBench();
+  bench.put("a", { deadline: 10 * DEADLINE_MS });
+  bench.get();
+  bench.after(DEADLINE_MS + 20);
+  expect(bench.told).toEqual({ 2: "NO_QUORUM" });
+  bench.answer("ABC");
+  expect(bench.sent).toEqual([]);
+});
+
+test("a write that waits for a read by the deadline leaves the queue, and what is behind it goes on", () => {
+  const bench = new KeyBench();
+  bench.get({ deadline: 10 * DEADLINE_MS });
+  bench.put("own");
+  bench.put("other", { client: 2, deadline: 10 * DEADLINE_MS });
+  bench.after(DEADLINE_MS + 20);
+  expect(bench.told).toEqual({ 2: "NO_QUORUM" });
+  expect(bench.lastWrite()).toMatchObject({ value: "other" });
+});
+
+test("reads at levels one and all do not share a sending; one connection's reads do not wait for each other", () => {
+  const bench = new KeyBench();
+  bench.put("a");
+  for (const level of ["one", "all"] as const) bench.get({ level });
+  bench.put("b");
+  bench.answer("ABC");
+  expect(bench.sent).toEqual(["A read", "A read", "B read", "C read"]);
+  bench.answer("ABC", { version: [1, 1], value: "a" });
+  expect(bench.told).toEqual({ 1: "1.1", 2: "a 1.1", 3: "a 1.1" });
+  expect(bench.lastWrite()).toMatchObject({ value: "b" });
+});
