@@ -2,8 +2,11 @@
 // also stores the summaries of the slots it touched, so that a crash half-way leaves none wrong; the last one stores the
 // control state and how far the log is applied. Everything is idempotent: after a crash the log is replayed over whatever
 // part had been written. A wiped slot is emptied first, in transactions of its own.
+//
+// There is no hurry, and the log shares the disk: as long as the checkpoint is ahead of what would make the next one due, its
+// transactions are small, and it rests between them for longer than they take. So puts do not wait for a burst of its pages.
 // Out of space is waited out (the records are safe in the log and in memory); every other failure stops the node (N10).
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { assert } from "../../shared/assert.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import type { EngineLimits } from "./engine-limits.ts";
@@ -25,6 +28,13 @@ const REGISTERS_PER_LOOK = 16;
 const SLICE_MS = 2;
 /** The same while the fresh generation fills up: falling behind would refuse them altogether. */
 const HURRIED_SLICE_MS = 8;
+/** It is to be done by the time that the next checkpoint is half-way to being due. */
+const DONE_BY = 0.5;
+/** While it is ahead: a transaction is so much smaller than it may be. */
+const AHEAD_SHARE = 1 / 4;
+/** While it is ahead: rest after a transaction, in terms of how long that took, and at most. */
+const REST_FACTOR = 3;
+const REST_MS_MAX = 100;
 
 export interface CheckpointDependencies {
   readonly table: Table;
@@ -33,6 +43,8 @@ export interface CheckpointDependencies {
   readonly accounts: SlotAccount[];
   readonly space: Space;
   readonly limits: EngineLimits;
+  /** How much of what makes the next checkpoint due has gathered, from 0 to 1, and beyond. */
+  readonly gathered: () => number;
   /** For tests: called after every durable transaction. */
   readonly committed?: () => Promise<void>;
 }
@@ -72,6 +84,9 @@ export class Checkpoint {
   #chunk = new Chunk();
   #committing: Promise<void> = Promise.resolve();
   #sliceStart = 0;
+  /** The slot that is being written; all below it are. */
+  #slot = 0;
+  #lastCommitMs = 0;
   #stopped = false;
 
   constructor(dependencies: CheckpointDependencies) {
@@ -87,8 +102,8 @@ export class Checkpoint {
   async run(frozen: Generation, meta: TableMeta): Promise<void> {
     this.#chunk = new Chunk();
     this.#sliceStart = performance.now();
-    for (let slot = 0; slot < SLOTS; slot++) {
-      if (frozen.touches(slot)) await this.#writeSlot(slot, frozen);
+    for (this.#slot = 0; this.#slot < SLOTS; this.#slot++) {
+      if (frozen.touches(this.#slot)) await this.#writeSlot(this.#slot, frozen);
     }
     await this.#flush(meta);
     await this.#committing;
@@ -96,21 +111,39 @@ export class Checkpoint {
 
   async #writeSlot(slot: number, frozen: Generation): Promise<void> {
     if (frozen.wiped(slot)) await this.#wipe(slot);
-    const { limits } = this.#with;
     let looked = 0;
     for (const key of frozen.sorted(slot)) {
       this.#add(slot, key, frozen);
       if (++looked % REGISTERS_PER_LOOK === 0) await this.#yield();
-      const full = this.#chunk.operations >= limits.chunkOperations || this.#chunk.writer.length >= limits.chunkBytes;
-      if (full) await this.#flush();
+      if (this.#full) await this.#flushAndRest();
     }
     await this.#yield();
   }
 
+  /** Whether what was gathered is enough for a transaction. */
+  get #full(): boolean {
+    const { limits } = this.#with;
+    const { operations, writer } = this.#chunk;
+    const share = this.#ahead ? AHEAD_SHARE : 1;
+    return operations >= limits.chunkOperations * share || writer.length >= limits.chunkBytes * share;
+  }
+
+  /** Whether it will be done in time, as far as one can see. */
+  get #ahead(): boolean {
+    return this.#slot / SLOTS > this.#with.gathered() / DONE_BY;
+  }
+
+  async #flushAndRest(): Promise<void> {
+    await this.#flush();
+    if (!this.#ahead || this.#stopped) return;
+    await this.#committing;
+    await sleep(Math.min(REST_MS_MAX, REST_FACTOR * this.#lastCommitMs));
+    this.#sliceStart = performance.now();
+  }
+
   /** Lets the event loop turn when this slice of work has lasted long enough. */
   async #yield(): Promise<void> {
-    const { keyspace, limits } = this.#with;
-    const slice = keyspace.freshBytes * 2 > limits.freshBytesMax ? HURRIED_SLICE_MS : SLICE_MS;
+    const slice = this.#with.gathered() > DONE_BY ? HURRIED_SLICE_MS : SLICE_MS;
     if (performance.now() - this.#sliceStart < slice) return;
     await turn();
     this.#sliceStart = performance.now();
@@ -165,6 +198,7 @@ export class Checkpoint {
 
   async #commit(commit: TableCommit): Promise<void> {
     const { table, space, limits, committed } = this.#with;
+    const startedAt = performance.now();
     for (;;) {
       if (this.#stopped) throw new CheckpointStopped("the engine is closing");
       try {
@@ -177,6 +211,7 @@ export class Checkpoint {
         await space.waitFor(needed);
       }
     }
+    this.#lastCommitMs = performance.now() - startedAt;
     space.found("table");
     table.refresh();
     await committed?.();

@@ -215,6 +215,7 @@ export class DiskEngine implements Engine {
       accounts,
       space,
       limits,
+      gathered: () => this.#gathered,
       ...(committed ? { committed } : {}),
     });
   }
@@ -326,10 +327,14 @@ export class DiskEngine implements Engine {
     return !this.#failed && !this.#closing;
   }
 
-  #considerCheckpoint(): void {
+  /** How much of what makes a checkpoint due there is: 1 and more, it is. */
+  get #gathered(): number {
     const { keyspace, limits } = this.#parts;
-    const due = keyspace.freshBytes >= limits.freshBytesMax || this.#logBytes >= limits.logBytesMax;
-    if (due && !this.#checkpointing) this.#roll();
+    return Math.max(keyspace.freshBytes / limits.freshBytesMax, this.#logBytes / limits.logBytesMax);
+  }
+
+  #considerCheckpoint(): void {
+    if (this.#gathered >= 1 && !this.#checkpointing) this.#roll();
   }
 
   #roll(): void {

@@ -52,8 +52,8 @@ const SALT = randomInt(2 ** 32);
 
 export class Generation {
   /** `[hash, entry + 1]…`, as many places as a power of two; 0 in the second: free. */
-  #index = new Uint32Array(4 * ENTRIES_FIRST);
-  #rows = new Uint32Array(ROW * ENTRIES_FIRST);
+  #index: Uint32Array;
+  #rows: Uint32Array;
   readonly #keys: string[] = [];
   /** What the slot's live summary includes for each; undefined until it is settled for the first time. */
   readonly #counted: (Counted | null | undefined)[] = [];
@@ -65,6 +65,19 @@ export class Generation {
   readonly #sorted = new Map<number, readonly string[]>();
   readonly #arena = new Arena();
   #bytes = 0;
+
+  /** @param entries How many there will be, roughly: growing to them would take moments in which nothing else is done. */
+  constructor(entries = 0) {
+    const room = Math.max(ENTRIES_FIRST, 2 ** Math.ceil(Math.log2(entries)));
+    // Memory that is not touched costs nothing.
+    this.#index = new Uint32Array(4 * room);
+    this.#rows = new Uint32Array(ROW * room);
+  }
+
+  /** Registers, those included that were wiped. */
+  get entries(): number {
+    return this.#keys.length;
+  }
 
   /** Memory taken, roughly: what was wiped or outgrew its place still counts, since it is only freed with the generation. */
   get bytes(): number {

@@ -80,7 +80,7 @@ export class Keyspace {
   freeze(): Generation {
     assert(!this.#frozen, "one checkpoint at a time");
     this.#frozen = this.#fresh;
-    this.#fresh = new Generation();
+    this.#fresh = new Generation(this.#frozen.entries);
     return this.#frozen;
   }
 

@@ -108,8 +108,8 @@ function expectKnown(generation: Generation, entry: Entry, known: Known): void {
 
 test("holds what was set last, whatever was set, wiped and settled before", () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const generation = new Generation();
+    fc.property(fc.array(step, { maxLength: 60 }), fc.nat({ max: 200 }), (steps, expected) => {
+      const generation = new Generation(expected);
       const model = new Model();
       for (const next of steps) next(generation, model);
       expectSame(generation, model);
@@ -118,8 +118,8 @@ test("holds what was set last, whatever was set, wiped and settled before", () =
   );
 });
 
-test("finds every one of many keys while it grows, and takes memory as they do", () => {
-  const generation = new Generation();
+test.each([0, 100, 20_000])("finds every key where %i were expected, and takes memory as they come", (expected) => {
+  const generation = new Generation(expected);
   const body = bodyOf({ version: [1, 1], origin: [1, 1], value: "v".repeat(100), operation: "" });
   const count = 20_000;
   for (let n = 0; n < count; n++) generation.set(n % 4_096, `key:${n}`, body);

@@ -1,0 +1,49 @@
+// How a checkpoint takes its time: small transactions while it is ahead of the next one, large ones while it is behind.
+import { expect, test } from "vitest";
+import { SLOTS } from "../../../shared/limits.ts";
+import { blankControlState } from "../../../storage-node/engine/control-state.ts";
+import { Checkpoint, type CheckpointDependencies } from "../../../storage-node/engine/checkpoint.ts";
+import { ENGINE_LIMITS } from "../../../storage-node/engine/engine-limits.ts";
+import { Generation } from "../../../storage-node/engine/generation.ts";
+import { RecordWriter, writeBody } from "../../../storage-node/engine/record-codec.ts";
+import { emptyAccount } from "../../../storage-node/engine/slot-account.ts";
+import type { TableCommit } from "../../../storage-node/engine/table.ts";
+
+const KEYS = 4_000;
+const OPERATIONS_MAX = 400;
+
+/** Registers in each transaction of a checkpoint of KEYS, but for the first and the last. @param gathered As slots are written. */
+async function transactions(gathered: (written: number) => number): Promise<number[]> {
+  const sizes: number[] = [];
+  const table = {
+    counted: () => null,
+    commit: (commit: TableCommit) => Promise.resolve(void sizes.push(commit.changes.length)),
+    refresh: () => undefined,
+  };
+  const dependencies = {
+    table,
+    keyspace: { settleFrozen: () => ({ live: true, bytes: 1, digest: [1, 1] }) },
+    accounts: Array.from({ length: SLOTS }, emptyAccount),
+    space: { found: () => undefined },
+    limits: { ...ENGINE_LIMITS, chunkOperations: OPERATIONS_MAX },
+    gathered: () => gathered(sizes.reduce((sum, size) => sum + size, 0) / KEYS),
+  };
+  const writer = new RecordWriter(256);
+  writeBody(writer, { version: [1, 1], origin: [1, 1], value: "value", operation: "" });
+  const body = { bytes: writer.buffer, start: 0, end: writer.length };
+  const frozen = new Generation();
+  for (let n = 0; n < KEYS; n++) frozen.set(n % SLOTS, `key ${n}`, body);
+  const meta = { control: blankControlState("i-1" as never), applied: 1, batch: 1, position: KEYS };
+  await new Checkpoint(dependencies as unknown as CheckpointDependencies).run(frozen, meta);
+  expect(sizes.reduce((sum, size) => sum + size)).toBe(KEYS);
+  return sizes.slice(1, -1);
+}
+
+test("while little gathers behind it, a quarter of a full transaction at a time", async () => {
+  for (const share of [0, 1 / 4])
+    expect(new Set(await transactions((written) => share * written))).toEqual(new Set([OPERATIONS_MAX / 4]));
+});
+
+test("when the next one is half-way to being due already, full transactions", async () => {
+  expect(new Set(await transactions(() => 0.5))).toEqual(new Set([OPERATIONS_MAX]));
+});
