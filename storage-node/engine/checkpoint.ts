@@ -3,8 +3,9 @@
 // control state and how far the log is applied. Everything is idempotent: after a crash the log is replayed over whatever
 // part had been written. A wiped slot is emptied first, in transactions of its own.
 //
-// There is no hurry, and the log shares the disk: as long as the checkpoint is ahead of what would make the next one due, its
-// transactions are small, and it rests between them for longer than they take. So puts do not wait for a burst of its pages.
+// There is no hurry, and the log shares the disk: as long as the checkpoint will be done well before the next one is due, to judge by
+// what gathers and by how long that took the last time, its transactions are small, and it rests between them for longer than they
+// take. So puts do not wait for a burst of its pages.
 // Out of space is waited out (the records are safe in the log and in memory); every other failure stops the node (N10).
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { assert } from "../../shared/assert.ts";
@@ -28,7 +29,7 @@ const REGISTERS_PER_LOOK = 16;
 const SLICE_MS = 2;
 /** The same while the fresh generation fills up: falling behind would refuse them altogether. */
 const HURRIED_SLICE_MS = 8;
-/** It is to be done by the time that the next checkpoint is half-way to being due. */
+/** It is to be done by the time that the next checkpoint is so far on the way to being due. */
 const DONE_BY = 0.5;
 /** While it is ahead: a transaction is so much smaller than it may be. */
 const AHEAD_SHARE = 1 / 4;
@@ -45,6 +46,8 @@ export interface CheckpointDependencies {
   readonly limits: EngineLimits;
   /** How much of what makes the next checkpoint due has gathered, from 0 to 1, and beyond. */
   readonly gathered: () => number;
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number;
   /** For tests: called after every durable transaction. */
   readonly committed?: () => Promise<void>;
 }
@@ -86,6 +89,9 @@ export class Checkpoint {
   #sliceStart = 0;
   /** The slot that is being written; all below it are. */
   #slot = 0;
+  #startedAt: number | undefined;
+  /** From the checkpoint before to this one. */
+  #periodMs = Number.POSITIVE_INFINITY;
   #lastCommitMs = 0;
   #stopped = false;
 
@@ -101,6 +107,9 @@ export class Checkpoint {
   /** Writes a generation and then `meta`. @throws whatever the table fails with, and CheckpointStopped after `stop`. */
   async run(frozen: Generation, meta: TableMeta): Promise<void> {
     this.#chunk = new Chunk();
+    const { now } = this.#with;
+    if (this.#startedAt !== undefined) this.#periodMs = now() - this.#startedAt;
+    this.#startedAt = now();
     this.#sliceStart = performance.now();
     for (this.#slot = 0; this.#slot < SLOTS; this.#slot++) {
       if (frozen.touches(this.#slot)) await this.#writeSlot(this.#slot, frozen);
@@ -130,7 +139,9 @@ export class Checkpoint {
 
   /** Whether it will be done in time, as far as one can see. */
   get #ahead(): boolean {
-    return this.#slot / SLOTS > this.#with.gathered() / DONE_BY;
+    const { gathered, now } = this.#with;
+    const elapsed = (now() - (this.#startedAt ?? 0)) / this.#periodMs;
+    return this.#slot / SLOTS > Math.max(gathered(), elapsed) / DONE_BY;
   }
 
   async #flushAndRest(): Promise<void> {

@@ -216,6 +216,7 @@ export class DiskEngine implements Engine {
       space,
       limits,
       gathered: () => this.#gathered,
+      now: () => performance.now(),
       ...(committed ? { committed } : {}),
     });
   }

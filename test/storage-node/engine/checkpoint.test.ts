@@ -12,12 +12,21 @@ import type { TableCommit } from "../../../storage-node/engine/table.ts";
 const KEYS = 4_000;
 const OPERATIONS_MAX = 400;
 
-/** Registers in each transaction of a checkpoint of KEYS, but for the first and the last. @param gathered As slots are written. */
-async function transactions(gathered: (written: number) => number): Promise<number[]> {
+/**
+ * Registers in each transaction of a checkpoint of KEYS, but for the first and the last.
+ * @param gathered By how much of the checkpoint is written.
+ * @param periodMs From the checkpoint before to this one; a transaction takes 1 ms. Undefined: there was none.
+ */
+async function transactions(gathered: (written: number) => number, periodMs?: number): Promise<number[]> {
   const sizes: number[] = [];
+  let clockMs = 0;
   const table = {
     counted: () => null,
-    commit: (commit: TableCommit) => Promise.resolve(void sizes.push(commit.changes.length)),
+    commit: (commit: TableCommit) => {
+      sizes.push(commit.changes.length);
+      clockMs++;
+      return Promise.resolve();
+    },
     refresh: () => undefined,
   };
   const dependencies = {
@@ -27,6 +36,7 @@ async function transactions(gathered: (written: number) => number): Promise<numb
     space: { found: () => undefined },
     limits: { ...ENGINE_LIMITS, chunkOperations: OPERATIONS_MAX },
     gathered: () => gathered(sizes.reduce((sum, size) => sum + size, 0) / KEYS),
+    now: () => clockMs,
   };
   const writer = new RecordWriter(256);
   writeBody(writer, { version: [1, 1], origin: [1, 1], value: "value", operation: "" });
@@ -34,7 +44,13 @@ async function transactions(gathered: (written: number) => number): Promise<numb
   const frozen = new Generation();
   for (let n = 0; n < KEYS; n++) frozen.set(n % SLOTS, `key ${n}`, body);
   const meta = { control: blankControlState("i-1" as never), applied: 1, batch: 1, position: KEYS };
-  await new Checkpoint(dependencies as unknown as CheckpointDependencies).run(frozen, meta);
+  const checkpoint = new Checkpoint(dependencies as unknown as CheckpointDependencies);
+  if (periodMs !== undefined) {
+    await checkpoint.run(new Generation(), meta);
+    sizes.length = 0;
+    clockMs = periodMs;
+  }
+  await checkpoint.run(frozen, meta);
   expect(sizes.reduce((sum, size) => sum + size)).toBe(KEYS);
   return sizes.slice(1, -1);
 }
@@ -46,4 +62,10 @@ test("while little gathers behind it, a quarter of a full transaction at a time"
 
 test("when the next one is half-way to being due already, full transactions", async () => {
   expect(new Set(await transactions(() => 0.5))).toEqual(new Set([OPERATIONS_MAX]));
+});
+
+test("when what takes as long as this one does was all there was between the last two, full transactions", async () => {
+  const transactionsMin = KEYS / OPERATIONS_MAX;
+  expect(new Set(await transactions(() => 0, transactionsMin))).toEqual(new Set([OPERATIONS_MAX]));
+  expect(new Set(await transactions(() => 0, 100 * transactionsMin))).toEqual(new Set([OPERATIONS_MAX / 4]));
 });
