@@ -29,8 +29,9 @@ const REGISTERS_PER_LOOK = 16;
 const SLICE_MS = 2;
 /** The same while the fresh generation fills up: falling behind would refuse them altogether. */
 const HURRIED_SLICE_MS = 8;
-/** It is to be done by the time that the next checkpoint is so far on the way to being due. */
-const DONE_BY = 0.5;
+const HURRIED_FROM = 0.5;
+/** It is to be done when the next checkpoint is so far on the way to being due: small transactions cost the disk more than large ones. */
+const DONE_BY = 0.25;
 /** While it is ahead: a transaction is so much smaller than it may be. */
 const AHEAD_SHARE = 1 / 4;
 /** While it is ahead: rest after a transaction, in terms of how long that took, and at most. */
@@ -154,7 +155,7 @@ export class Checkpoint {
 
   /** Lets the event loop turn when this slice of work has lasted long enough. */
   async #yield(): Promise<void> {
-    const slice = this.#with.gathered() > DONE_BY ? HURRIED_SLICE_MS : SLICE_MS;
+    const slice = this.#with.gathered() > HURRIED_FROM ? HURRIED_SLICE_MS : SLICE_MS;
     if (performance.now() - this.#sliceStart < slice) return;
     await turn();
     this.#sliceStart = performance.now();

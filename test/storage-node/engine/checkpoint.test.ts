@@ -56,12 +56,12 @@ async function transactions(gathered: (written: number) => number, periodMs?: nu
 }
 
 test("while little gathers behind it, a quarter of a full transaction at a time", async () => {
-  for (const share of [0, 1 / 4])
+  for (const share of [0, 1 / 8])
     expect(new Set(await transactions((written) => share * written))).toEqual(new Set([OPERATIONS_MAX / 4]));
 });
 
-test("when the next one is half-way to being due already, full transactions", async () => {
-  expect(new Set(await transactions(() => 0.5))).toEqual(new Set([OPERATIONS_MAX]));
+test("when the next one is on its way to being due already, full transactions", async () => {
+  expect(new Set(await transactions(() => 0.25))).toEqual(new Set([OPERATIONS_MAX]));
 });
 
 test("when what takes as long as this one does was all there was between the last two, full transactions", async () => {
