@@ -1,6 +1,7 @@
 // Key locks (C3): one queue per key. Put, delete, conditional write and FIX exclude each other; reads take no lock on the fast path.
 // First come, first served, so that one connection's operations on one key keep their order. Two things add to that:
-//   - a write that may not begin yet, because its own connection is still reading the key, keeps the queue waiting, but holds nothing;
+//   - a write that may not begin yet, because its own connection is still reading the key, waits, and with it what that connection sent
+//     later; it holds nothing, and others go before it;
 //   - FIX goes before all that waits, as such a read may be what needs it.
 import type { WriteOp } from "../../shared/protocol/node-messages.ts";
 import { TransientMap } from "../../shared/transient-map.ts";
@@ -26,7 +27,7 @@ export interface KeyTask {
 
 /** A key that more than one task wanted. */
 class KeyQueue {
-  /** Tasks that hold the lock: one, or several combined. None while the first that waits may not begin. */
+  /** Tasks that hold the lock: one, or several combined. None while nothing that waits may begin. */
   active: readonly KeyTask[];
   waiting: KeyTask[];
 
@@ -71,7 +72,7 @@ export class KeyLocks {
   acquire(task: KeyTask): void {
     const { key } = task;
     const holder = this.#holders.get(key);
-    if (holder instanceof KeyQueue) holder.waiting.push(task);
+    if (holder instanceof KeyQueue) this.#join(holder, task);
     else if (holder !== undefined) this.#holders.set(key, new KeyQueue([holder], [task]));
     else if (this.#mayBegin(task)) this.#begin(task);
     else this.#holders.set(key, new KeyQueue([], [task]));
@@ -114,6 +115,14 @@ export class KeyLocks {
     return true;
   }
 
+  #join(queue: KeyQueue, task: KeyTask): void {
+    const waits =
+      queue.active.length > 0 || queue.waiting.some(({ client }) => client === task.client) || !this.#mayBegin(task);
+    if (waits) return void queue.waiting.push(task);
+    queue.active = [task];
+    task.start(queue.active, undefined);
+  }
+
   #begin(task: KeyTask): void {
     this.#holders.set(task.key, task);
     task.start([task], undefined);
@@ -121,23 +130,35 @@ export class KeyLocks {
 
   #beginNext(key: string, queue: KeyQueue, before?: WriteOp): void {
     if (queue.waiting.length === 0) return void this.#holders.delete(key);
-    queue.active = queue.waiting.splice(0, this.#together(queue.waiting, before));
+    queue.active = this.#takeNext(queue, before);
     queue.active[0]?.start(queue.active, before);
   }
 
   /**
-   * How many of those that wait begin now: none, the first, or the first with all that may be combined with it. Reads that come
+   * Takes those out of the queue that begin now: none, the first that may, or with it all that may be combined with it. Reads that come
    * before any write begin without the writes behind them where nobody knows what they would find.
    */
-  #together([first, ...others]: readonly KeyTask[], before: WriteOp | undefined): number {
-    if (first === undefined || !this.#mayBegin(first)) return 0;
-    if (!first.combinable) return 1;
-    const onlyReads = !first.writes && before === undefined;
-    let count = 1;
-    for (const task of others) {
-      if (count === COMBINED_MAX || !task.combinable || (onlyReads && task.writes) || !this.#mayBegin(task)) break;
-      count++;
+  #takeNext(queue: KeyQueue, before: WriteOp | undefined): readonly KeyTask[] {
+    const taken: KeyTask[] = [];
+    const left: KeyTask[] = [];
+    const overtaken = new Set<ClientNumber>(); // whose first cannot begin, so that none of theirs does
+    let full = false;
+    for (const task of queue.waiting) {
+      if (!full && taken.length > 0) full = !joins(task, taken, before);
+      if (!full && !overtaken.has(task.client) && this.#mayBegin(task)) taken.push(task);
+      else {
+        left.push(task);
+        overtaken.add(task.client);
+      }
     }
-    return count;
+    queue.waiting = left;
+    return taken;
   }
+}
+
+/** Whether a task can be combined with those that were taken. */
+function joins(task: KeyTask, taken: readonly KeyTask[], before: WriteOp | undefined): boolean {
+  const [first] = taken;
+  if (!task.combinable || first?.combinable !== true || taken.length >= COMBINED_MAX) return false;
+  return first.writes || !task.writes || before !== undefined;
 }

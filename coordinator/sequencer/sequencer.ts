@@ -169,7 +169,7 @@ export class Sequencer implements SequencerServices {
     this.#reads.remove(read);
     reply(outcome, operation);
     this.#left();
-    if (read.awaited) this.locks.proceed(operation.key);
+    if (read.awaited && !this.#ended) this.locks.proceed(operation.key);
   }
 
   // One connection's operations on one key keep their order: a read goes behind the writes that the same connection sent before, and a

@@ -6,6 +6,7 @@ import type { SequencerContext } from "../../../coordinator/sequencer/context.ts
 import type { ReadOperation, WriteOperation } from "../../../coordinator/sequencer/operation.ts";
 import { Remembered } from "../../../coordinator/sequencer/remembered.ts";
 import { Sequencer } from "../../../coordinator/sequencer/sequencer.ts";
+import { KvError } from "../../../shared/errors.ts";
 import type { NodeId } from "../../../shared/ids.ts";
 import type { DataOp, OpResult, ReadOp, WriteOp } from "../../../shared/protocol/node-messages.ts";
 import type { WireValue } from "../../../shared/record.ts";
@@ -165,6 +166,30 @@ test("a write waits for the reads that its connection sent before, and holds not
   expect(bench.lastWrite()).toMatchObject({ value: "own", version: [1, 2] });
   bench.answer("AB");
   expect([bench.told[own], bench.told[behind]]).toEqual(["1.2", "own 1.2"]);
+});
+
+test("others do not wait behind a write that waits for a read of its connection, and what that connection sent later does", () => {
+  const bench = new KeyBench();
+  bench.get({ level: "all" });
+  const own = bench.put("own");
+  const ownRead = bench.get();
+  const other = bench.put("other", { client: 2 });
+  expect(bench.lastWrite()).toMatchObject({ value: "other" });
+  bench.answer("AB", { version: [1, 0], value: "before" });
+  expect(bench.told).toEqual({ [other]: "1.1" });
+  bench.answer("C", { version: [1, 0], value: "before" });
+  expect(bench.lastWrite()).toMatchObject({ value: "own" });
+  bench.answer("ABC");
+  expect([bench.told[own], bench.told[ownRead]]).toEqual(["1.2", "own 1.2"]);
+});
+
+test("when the epoch is over, nothing begins because what it waited for has ended", () => {
+  const bench = new KeyBench();
+  bench.get();
+  bench.put("own");
+  bench.sequencer.end((sent) => new KvError(sent ? "TIMEOUT" : "NOT_LEADER", "over"));
+  expect(bench.told).toEqual({ 1: "NOT_LEADER", 2: "NOT_LEADER" });
+  expect(bench.sent).toEqual(["A read", "B read"]);
 });
 
 test("C6: FIX of such a read goes before the write that waits for it", () => {
