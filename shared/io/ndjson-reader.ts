@@ -33,6 +33,8 @@ export interface LineRun {
 const NEWLINE = 0x0a;
 const OPENING_BRACE = 0x7b;
 const TAIL_BYTES_MIN = 1024;
+/** Of an unfinished line: chunks from this size on are kept as they came, smaller ones are gathered. */
+const PIECE_BYTES_MIN = 16 * 1024;
 const EMPTY = Buffer.alloc(0);
 
 export class NdjsonReader {
@@ -40,7 +42,9 @@ export class NdjsonReader {
   readonly #parser: Transform;
   #runs: LineRun[] = [];
   #messages: Record<string, unknown>[] = [];
-  /** The unfinished last line: `#tail` doubles as it grows, its first `#tailBytes` are in use. */
+  /** The unfinished last line: pieces, and behind them the first `#tailBytes` of `#tail`, which doubles as it grows. */
+  #pieces: Buffer[] = [];
+  #pieceBytes = 0;
   #tail = EMPTY;
   #tailBytes = 0;
   #stopped = false;
@@ -142,8 +146,7 @@ export class NdjsonReader {
 
   #tooLong(): void {
     this.#stopped = true;
-    this.#tail = EMPTY;
-    this.#tailBytes = 0;
+    this.#dropTail();
     this.#bad("LINE_TOO_LONG", `the line is longer than ${this.#lineBytesMax} bytes, the limit; the connection closes`);
   }
 
@@ -159,17 +162,34 @@ export class NdjsonReader {
 
   /** The unfinished line, completed by `head`. */
   #takeTail(head: Buffer): Buffer {
-    if (this.#tailBytes === 0) return head;
-    const block = Buffer.concat([this.#tail.subarray(0, this.#tailBytes), head]);
-    this.#tail = EMPTY; // an idle connection holds no buffer
-    this.#tailBytes = 0;
+    if (this.#pieceBytes + this.#tailBytes === 0) return head;
+    const block = Buffer.concat([...this.#pieces, this.#tail.subarray(0, this.#tailBytes), head]);
+    this.#dropTail();
     return block;
   }
 
-  /** Appends by doubling, so that a line which trickles in byte by byte costs time and memory linear in its length. */
+  /** An idle connection holds no buffer. */
+  #dropTail(): void {
+    this.#pieces = [];
+    this.#pieceBytes = 0;
+    this.#tail = EMPTY;
+    this.#tailBytes = 0;
+  }
+
+  /** Large chunks are copied once, when the line ends; fresh memory for each step of a long line costs more than the copies. */
   #keepTail(bytes: Buffer): void {
+    if (this.#pieceBytes + this.#tailBytes + bytes.length > this.#lineBytesMax) return this.#tooLong();
+    if (bytes.length < PIECE_BYTES_MIN) return this.#gather(bytes);
+    if (this.#tailBytes > 0) this.#pieces.push(this.#tail.subarray(0, this.#tailBytes));
+    this.#pieces.push(bytes);
+    this.#pieceBytes += this.#tailBytes + bytes.length;
+    this.#tail = EMPTY;
+    this.#tailBytes = 0;
+  }
+
+  /** By doubling, so that a line which trickles in byte by byte costs time and memory linear in its length. */
+  #gather(bytes: Buffer): void {
     const needed = this.#tailBytes + bytes.length;
-    if (needed > this.#lineBytesMax) return this.#tooLong();
     if (needed > this.#tail.length) {
       const grown = Buffer.allocUnsafe(Math.max(TAIL_BYTES_MIN, needed, 2 * this.#tail.length));
       this.#tail.copy(grown, 0, 0, this.#tailBytes);

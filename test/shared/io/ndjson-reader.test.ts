@@ -134,6 +134,27 @@ describe("long lines", () => {
     const [message] = readOne(reader, '"}\n') as { a: string }[];
     expect(message?.a).toHaveLength(5 << 20);
   });
+
+  test("long lines come whole from pieces of any size, and what follows them, too", () => {
+    const random = seededRandom(7);
+    const values = Array.from({ length: 20 }, (_, n) => String.fromCharCode(97 + n).repeat(1 + random() * 200_000));
+    const bytes = Buffer.from(values.map((a) => `${JSON.stringify({ a })}\n`).join(""));
+    const reader = new NdjsonReader({ lineBytesMax: 1 << 20 });
+    const got: unknown[] = [];
+    for (let start = 0; start < bytes.length;) {
+      const end = start + 1 + Math.floor(random() ** 3 * 70_000);
+      for (const { messages } of reader.push(bytes.subarray(start, end))) got.push(...messages.map(({ a }) => a));
+      start = end;
+    }
+    expect(got).toEqual(values);
+  });
+
+  test("the limit holds for a line in pieces, large and small", () => {
+    const reader = new NdjsonReader({ lineBytesMax: 60_000 });
+    readOne(reader, '{"a":"');
+    for (const size of [20_000, 10, 20_000, 10]) expect(reader.push(Buffer.alloc(size, "x"))).toEqual([]);
+    expect(readOne(reader, "x".repeat(20_000))).toEqual(["LINE_TOO_LONG"]);
+  });
 });
 
 describe("hostile lines", () => {
