@@ -20,6 +20,13 @@ const RUNNING = -1;
 const FORGOTTEN = -2;
 /** See `spelledOut`. */
 const SPELLED_OUT = -3;
+/** Nobody knows whether an attempt took effect. */
+const DOUBTFUL = -4;
+/** An attempt is under way, and what became of an earlier one is not known. */
+const RETRIED = -5;
+
+/** What an attempt at an operation is: it runs, as the first one or after others whose outcome is unknown; or `join` tells what it is. */
+export type Attempt = "first" | "later" | "known";
 
 class Generation {
   readonly table = new OutcomeTable();
@@ -48,18 +55,26 @@ export class Remembered {
     this.#salt = salt;
   }
 
-  /** Whether an operation runs for the first time: then its outcome goes to `end`. If not, `join` tells what became of it. */
-  begin(operation: string, now: number): boolean {
+  /**
+   * An attempt at an operation. One that runs is to be told to `end`.
+   * @param retried Whether its client says that the outcome of an earlier one is unknown.
+   */
+  begin(operation: string, now: number, retried: boolean): Attempt {
     if (this.#present.table.size >= GENERATION_MAX || now - this.#presentSince > OPERATIONS_REMEMBERED_MS)
       this.#turnOver(now);
     const hash = fnv1a(operation, this.#salt);
-    if (isKnown(this.#past, this.#past.table.find(operation, hash))) return false;
+    const past = this.#past.table.find(operation, hash);
+    const inPast = past < 0 ? FORGOTTEN : this.#past.table.outcomeOf(past);
+    if (inPast !== FORGOTTEN && inPast !== DOUBTFUL) return "known";
     const { table } = this.#present;
     const entry = table.find(operation, hash);
-    if (isKnown(this.#present, entry)) return false;
-    if (entry < 0) table.add(operation, hash, RUNNING);
-    else table.put(entry, RUNNING);
-    return true;
+    const inPresent = entry < 0 ? FORGOTTEN : table.outcomeOf(entry);
+    if (inPresent !== FORGOTTEN && inPresent !== DOUBTFUL) return "known";
+    const later = retried || inPast === DOUBTFUL || inPresent === DOUBTFUL;
+    const running = later ? RETRIED : RUNNING;
+    if (entry < 0) table.add(operation, hash, running);
+    else table.put(entry, running);
+    return later ? "later" : "first";
   }
 
   /** Replies with the outcome of the attempt that runs, or ran: at once, or when it is there. */
@@ -69,13 +84,19 @@ export class Remembered {
     else if (known) reply(known);
   }
 
-  /** The outcome of an attempt. Only successes are kept: a definite failure may be tried again, an unknown outcome found out. */
+  /**
+   * The outcome of an attempt. Successes are kept. A definite failure may be tried again. Once an outcome was unknown it stays so until
+   * one succeeds: an attempt that was sent before, and arrives late, must not be taken for the first one (seed 641397).
+   */
   end(operation: string, outcome: WriteOutcome): void {
     const { table } = this.#present;
     const entry = table.find(operation, fnv1a(operation, this.#salt));
-    if (entry < 0 || table.outcomeOf(entry) !== RUNNING) return;
-    if (outcome.type === "error") table.put(entry, FORGOTTEN);
-    else this.#keep(entry, outcome);
+    if (entry < 0 || !isRunning(table, entry)) return;
+    if (outcome.type === "written") this.#keep(entry, outcome);
+    else {
+      const doubtful = outcome.error.outcome === "unknown" || table.outcomeOf(entry) === RETRIED;
+      table.put(entry, doubtful ? DOUBTFUL : FORGOTTEN);
+    }
     const waiting = this.#waiting.size > 0 ? this.#waiting.get(operation) : undefined;
     if (!waiting) return;
     this.#waiting.delete(operation);
@@ -91,9 +112,10 @@ export class Remembered {
 
   #outcomeIn(generation: Generation, operation: string): Written | "running" | undefined {
     const entry = generation.table.find(operation, fnv1a(operation, this.#salt));
-    if (!isKnown(generation, entry)) return undefined;
+    if (entry < 0) return undefined;
     const outcome = generation.table.outcomeOf(entry);
-    if (outcome === RUNNING) return "running";
+    if (outcome === FORGOTTEN || outcome === DOUBTFUL) return undefined;
+    if (isRunning(generation.table, entry)) return "running";
     if (outcome === SPELLED_OUT) return generation.spelledOut.get(entry);
     return { type: "written", version: [this.#epoch, outcome] };
   }
@@ -118,16 +140,17 @@ export class Remembered {
     this.#past = past;
     this.#presentSince = now;
     for (let entry = 0; entry < past.table.size; entry++) {
-      if (past.table.outcomeOf(entry) !== RUNNING) continue;
-      past.table.put(entry, FORGOTTEN);
+      if (!isRunning(past.table, entry)) continue;
       const operation = past.table.idOf(entry);
-      this.#present.table.add(operation, fnv1a(operation, this.#salt), RUNNING);
+      this.#present.table.add(operation, fnv1a(operation, this.#salt), past.table.outcomeOf(entry));
+      past.table.put(entry, FORGOTTEN);
     }
   }
 }
 
-function isKnown({ table }: Generation, entry: number): boolean {
-  return entry >= 0 && table.outcomeOf(entry) !== FORGOTTEN;
+function isRunning(table: OutcomeTable, entry: number): boolean {
+  const outcome = table.outcomeOf(entry);
+  return outcome === RUNNING || outcome === RETRIED;
 }
 
 function spellOut({ table, spelledOut }: Generation, entry: number, outcome: Written): void {

@@ -135,7 +135,13 @@ export class Sequencer implements SequencerServices {
   #startWrite(operation: WriteOperation, reply: Reply<WriteOperation, WriteOutcome>): void {
     this.#inFlight++;
     const { operation: id, condition, firstEpoch, wantsFound } = operation;
-    if (id !== "" && !this.#remembered.begin(id, this.context.timers.now)) return this.#join({ operation, reply });
+    if (id !== "") {
+      const attempt = this.#remembered.begin(id, this.context.timers.now, firstEpoch !== undefined);
+      if (attempt === "known") return this.#join({ operation, reply });
+      // Nobody knows when the earlier one was made: as early as can be.
+      if (attempt === "later" && firstEpoch === undefined)
+        return this.#writeCarefully({ operation: { ...operation, firstEpoch: 1 }, reply });
+    }
     if (condition !== undefined || firstEpoch !== undefined || wantsFound)
       return this.#writeCarefully({ operation, reply });
     const write = new BlindWrite(this, operation, reply);
