@@ -138,9 +138,10 @@ export class Checkpoint {
     return operations >= limits.chunkOperations * share || writer.length >= limits.chunkBytes * share;
   }
 
-  /** Whether it will be done in time, as far as one can see. */
+  /** Whether it will be done in time, as far as one can see. On a full disk everybody waits for the log that it sets free. */
   get #ahead(): boolean {
-    const { gathered, now } = this.#with;
+    const { gathered, now, space } = this.#with;
+    if (space.full) return false;
     const elapsed = (now() - (this.#startedAt ?? 0)) / this.#periodMs;
     return this.#slot / SLOTS > Math.max(gathered(), elapsed) / DONE_BY;
   }

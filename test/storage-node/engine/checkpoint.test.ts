@@ -15,9 +15,13 @@ const OPERATIONS_MAX = 400;
 /**
  * Registers in each transaction of a checkpoint of KEYS, but for the first and the last.
  * @param gathered By how much of the checkpoint is written.
- * @param periodMs From the checkpoint before to this one; a transaction takes 1 ms. Undefined: there was none.
+ * @param options.periodMs From the checkpoint before to this one; a transaction takes 1 ms. Undefined: there was none.
+ * @param options.full Whether the disk is.
  */
-async function transactions(gathered: (written: number) => number, periodMs?: number): Promise<number[]> {
+async function transactions(
+  gathered: (written: number) => number,
+  { periodMs, full = false }: { readonly periodMs?: number; readonly full?: boolean } = {},
+): Promise<number[]> {
   const sizes: number[] = [];
   let clockMs = 0;
   const table = {
@@ -33,7 +37,7 @@ async function transactions(gathered: (written: number) => number, periodMs?: nu
     table,
     keyspace: { settleFrozen: () => ({ live: true, bytes: 1, digest: [1, 1] }) },
     accounts: Array.from({ length: SLOTS }, emptyAccount),
-    space: { found: () => undefined },
+    space: { found: () => undefined, full },
     limits: { ...ENGINE_LIMITS, chunkOperations: OPERATIONS_MAX },
     gathered: () => gathered(sizes.reduce((sum, size) => sum + size, 0) / KEYS),
     now: () => clockMs,
@@ -66,6 +70,12 @@ test("when the next one is on its way to being due already, full transactions", 
 
 test("when what takes as long as this one does was all there was between the last two, full transactions", async () => {
   const transactionsMin = KEYS / OPERATIONS_MAX;
-  expect(new Set(await transactions(() => 0, transactionsMin))).toEqual(new Set([OPERATIONS_MAX]));
-  expect(new Set(await transactions(() => 0, 100 * transactionsMin))).toEqual(new Set([OPERATIONS_MAX / 4]));
+  expect(new Set(await transactions(() => 0, { periodMs: transactionsMin }))).toEqual(new Set([OPERATIONS_MAX]));
+  expect(new Set(await transactions(() => 0, { periodMs: 100 * transactionsMin }))).toEqual(
+    new Set([OPERATIONS_MAX / 4]),
+  );
+});
+
+test("on a full disk, full transactions: the log that they set free is waited for", async () => {
+  expect(new Set(await transactions(() => 0, { full: true }))).toEqual(new Set([OPERATIONS_MAX]));
 });
