@@ -86,7 +86,7 @@ export class KeyLocks {
     else if (!(holder instanceof KeyQueue)) this.#holders.set(key, new KeyQueue([holder], [task]));
     else {
       holder.waiting.unshift(task);
-      if (holder.active.length === 0) this.#beginNext(key, holder);
+      this.proceed(key);
     }
   }
 
@@ -111,7 +111,7 @@ export class KeyLocks {
     const holder = this.#holders.get(task.key);
     if (!(holder instanceof KeyQueue) || holder.active.includes(task)) return false;
     holder.waiting = holder.waiting.filter((other) => other !== task);
-    if (holder.active.length === 0) this.#beginNext(task.key, holder);
+    this.proceed(task.key);
     return true;
   }
 

@@ -90,8 +90,8 @@ export class Checkpoint {
   #sliceStart = 0;
   /** The slot that is being written; all below it are. */
   #slot = 0;
-  #startedAt: number | undefined;
-  /** From the checkpoint before to this one. */
+  #startedAt = Number.NEGATIVE_INFINITY;
+  /** From the checkpoint before to this one; infinite for the first. */
   #periodMs = Number.POSITIVE_INFINITY;
   #lastCommitMs = 0;
   #stopped = false;
@@ -109,7 +109,7 @@ export class Checkpoint {
   async run(frozen: Generation, meta: TableMeta): Promise<void> {
     this.#chunk = new Chunk();
     const { now } = this.#with;
-    if (this.#startedAt !== undefined) this.#periodMs = now() - this.#startedAt;
+    this.#periodMs = now() - this.#startedAt;
     this.#startedAt = now();
     this.#sliceStart = performance.now();
     for (this.#slot = 0; this.#slot < SLOTS; this.#slot++) {
@@ -142,7 +142,7 @@ export class Checkpoint {
   get #ahead(): boolean {
     const { gathered, now, space } = this.#with;
     if (space.full) return false;
-    const elapsed = (now() - (this.#startedAt ?? 0)) / this.#periodMs;
+    const elapsed = (now() - this.#startedAt) / this.#periodMs;
     return this.#slot / SLOTS > Math.max(gathered(), elapsed) / DONE_BY;
   }
 

@@ -209,7 +209,7 @@ function disorderIn(burst: readonly Answered[]): string | undefined {
   for (const [index, { message, version }] of shown.entries()) {
     const later = shown.slice(index + 1).find((other) => {
       const order = compare(version as Version, other.version as Version);
-      if (message.op === "get") return other.message.op !== "get" && order >= 0;
+      if (message.op === "get" && other.message.op === "get") return false;
       return other.message.op === "get" ? order > 0 : order >= 0;
     });
     if (!later) continue;
