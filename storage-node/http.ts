@@ -23,6 +23,8 @@ export interface NodeHttpOptions {
   readonly door: HttpDoor;
   readonly tls: TlsMaterial | undefined;
   readonly status: () => Readonly<Record<string, unknown>>;
+  /** The same, with what the node holds counted anew. */
+  readonly report: () => Promise<Readonly<Record<string, unknown>>>;
   /** Whether it is about to end. */
   readonly stopping: () => boolean;
   readonly metrics: () => Promise<string>;
@@ -93,7 +95,7 @@ const PAGES: Readonly<Record<string, (options: NodeHttpOptions, url: string) => 
   "/livez": () => json({ status: "ok" }),
   "/readyz": readiness,
   "/metrics": async ({ metrics }) => ({ type: EXPOSITION_TYPE, text: await metrics() }),
-  "/admin/status": ({ status }) => json(status()),
+  "/admin/status": async ({ report }) => json(await report()),
 };
 
 /** @throws KvError where it is not ready */

@@ -16,13 +16,13 @@ import type { EngineCounters } from "./engine/counters.ts";
 
 export interface NodeMetricsSource {
   readonly dataDirectory: string;
-  readonly status: () => Readonly<Record<string, unknown>>;
+  readonly report: () => Promise<Readonly<Record<string, unknown>>>;
   readonly counters: EngineCounters;
 }
 
 export async function nodeMetricsText(source: NodeMetricsSource): Promise<string> {
   const disk = await diskFamilies(source.dataDirectory);
-  const families = [...statusFamilies(source.status()), ...engineFamilies(source.counters), ...disk];
+  const families = [...statusFamilies(await source.report()), ...engineFamilies(source.counters), ...disk];
   return `${expositionText(families)}${await processMetricsText()}`;
 }
 

@@ -23,15 +23,15 @@ export interface OperatorsOptions {
 /** @throws the system's error where the port cannot be had */
 export async function serveOperators(node: NodeServer, options: OperatorsOptions): Promise<NodeHttp> {
   const { host, port, advertise, dataDirectory, security } = options;
-  const status = (): Readonly<Record<string, unknown>> => node.status();
   return await serveNodeHttp({
     host,
     port,
     door: new HttpDoor({ keys: security.keys, names: advertise ? [host, advertise.host] : [host] }),
     tls: security.credentials.tls,
-    status,
+    status: () => node.status(),
+    report: () => node.report(),
     stopping: () => node.stopping,
-    metrics: () => nodeMetricsText({ dataDirectory, status, counters: node.counters }),
+    metrics: () => nodeMetricsText({ dataDirectory, report: () => node.report(), counters: node.counters }),
     leaderHttp: leaderFinder(node, security),
   });
 }

@@ -140,13 +140,13 @@ export class StorageNode {
     return this.#voting.leaderHint().leader;
   }
 
-  /** What operators see of this node. */
+  /** What operators see of this node; what it holds, as it was counted last. */
   status(): Readonly<Record<string, unknown>> {
     const { identity, fence, slots } = this.#control.state;
     const totals = { keys: 0, tombstones: 0, bytes: 0, slots: 0 };
     for (let slot = 0; slot < SLOTS; slot++) {
       if (slots[slot]?.role !== "member") continue;
-      const { keys, tombstones, bytes } = this.#engine.summary(slot);
+      const { keys, tombstones, bytes } = this.#engine.lastSummary(slot);
       totals.keys += keys;
       totals.tombstones += tombstones;
       totals.bytes += bytes;

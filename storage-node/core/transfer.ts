@@ -56,8 +56,7 @@ function listSlot(
   page: Page,
 ): boolean {
   // Most slots of a small cluster are empty, and a scan looks at all of them: no need to look into the table.
-  const { keys, tombstones } = engine.summary(slot);
-  if (keys + tombstones === 0) return true;
+  if (!engine.mayHold(slot)) return true;
   const { prefix } = range;
   let after = range.after;
   let chunk = prefix === "" ? CHUNK : CHUNK_FIRST;

@@ -261,6 +261,14 @@ export class DiskEngine implements Engine {
     }
   }
 
+  lastSummary(slot: number): SlotSummary {
+    return this.#parts.keyspace.lastSummary(slot);
+  }
+
+  mayHold(slot: number): boolean {
+    return this.#parts.keyspace.mayHold(slot);
+  }
+
   accepts(bytes: number): boolean {
     const { keyspace, limits } = this.#parts;
     if (this.#failed || this.#space.full) return false;

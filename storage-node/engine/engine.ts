@@ -111,7 +111,12 @@ export interface Engine {
   version(slot: number, key: string): Version | undefined;
   /** Up to `limit` durable entries of a slot with key > after, in code-unit-independent byte order of UTF-8, tombstones included. */
   list(slot: number, after: string | undefined, limit: number): ListedEntry[];
+  /** Counts up what changed since it was asked last: some microseconds a register. */
   summary(slot: number): SlotSummary;
+  /** `summary` as it was counted last, by whoever asked for it or by a checkpoint: at once. */
+  lastSummary(slot: number): SlotSummary;
+  /** Whether a slot may hold registers: at once, and certain where it says no. */
+  mayHold(slot: number): boolean;
   /** Whether `bytes` more of user data would be taken; see `diskFull` for why not. Control records always are (a reserve). */
   accepts(bytes: number): boolean;
   /** Appends records and returns the position behind them. Never fails by itself: see `EngineEvents.failed`. */

@@ -160,6 +160,17 @@ export class Keyspace {
     return summaryOf(this.#account(slot));
   }
 
+  /** As far as it was settled. */
+  lastSummary(slot: number): SlotSummary {
+    return summaryOf(this.#account(slot));
+  }
+
+  /** False where it is certain that there is nothing. */
+  mayHold(slot: number): boolean {
+    const { keys, tombstones } = this.#account(slot);
+    return keys + tombstones > 0 || this.#generations(slot).length > 0;
+  }
+
   #settle(slot: number, generation: Generation): void {
     for (const entry of generation.unsettled(slot)) {
       const known = generation.counted(entry);

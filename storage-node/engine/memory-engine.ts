@@ -167,6 +167,15 @@ export class MemoryEngine implements Engine {
     return this.#disk.slot(slot)?.summary() ?? EMPTY_SUMMARY;
   }
 
+  lastSummary(slot: number): SlotSummary {
+    return this.summary(slot);
+  }
+
+  mayHold(slot: number): boolean {
+    const { keys, tombstones } = this.summary(slot);
+    return keys + tombstones > 0;
+  }
+
   accepts(_bytes: number): boolean {
     return !this.#disk.full;
   }

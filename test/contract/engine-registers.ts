@@ -15,6 +15,7 @@ export function registerContract(bench: EngineBench): void {
     expect(engine.read(SLOT, "apple")).toBeUndefined();
     expect(engine.list(SLOT, undefined, 10)).toEqual([]);
     expect(engine.summary(SLOT)).toEqual({ digest: EMPTY_DIGEST, keys: 0, tombstones: 0, bytes: 0 });
+    expect(engine.mayHold(SLOT)).toBe(false);
     expect(engine.position).toBe(0);
     expect(engine.tailCut).toBe(false);
     expect(engine.diskFull).toBe(false);

@@ -125,7 +125,9 @@ async function randomHistory(harness: EngineHarness, seed: number): Promise<void
 function compareModel(engine: Engine, model: ReadonlyMap<number, ModelSlot>, where: string): void {
   for (const [slot, { registers, purged }] of model) {
     const entries = [...registers].map(([key, record]) => ({ key, record })).sort((a, b) => compareKeys(a.key, b.key));
+    if (entries.length > 0) expect(engine.mayHold(slot), where).toBe(true);
     expect(engine.summary(slot), where).toEqual(recount(entries, purged));
+    expect(engine.lastSummary(slot), where).toEqual(engine.summary(slot));
     expect(listAll(engine, slot, 9), where).toEqual(entries);
     for (const { key, record } of entries) expect(engine.read(slot, key), where).toEqual(record);
     for (const { key, record } of entries) expect(engine.version(slot, key), where).toEqual(record.version);
