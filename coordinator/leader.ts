@@ -8,6 +8,7 @@ import type { Timers } from "../shared/timers.ts";
 import type { Ballot, Stamp, Version } from "../shared/version.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import { FailureDetector } from "./cluster/failure-detector.ts";
+import { Pacer } from "./cluster/pacing.ts";
 import { Peers } from "./cluster/peers.ts";
 import { Rota } from "./cluster/rota.ts";
 import { slotRuntimes, type SlotRuntime } from "./cluster/slot-runtime.ts";
@@ -165,7 +166,6 @@ export class Leader {
     this.#rebalancing = rebalancing;
     this.topology = new Topology({
       context: rebalancing,
-      loads: () => this.loads(),
       adopt: (node, address) => this.#adopt(node, address),
       wishes: (leaving) => ({ leaving, answers: (id) => this.#answers(id), local: this.#localSeat() }),
       notice: (text) => host.notice("operation", text),
@@ -316,6 +316,7 @@ export class Leader {
       peers: this.peers,
       sequencer: this.sequencer,
       writing,
+      pacer: new Pacer(this.#host.timers, this.sequencer),
       without: this.#host.without,
       active: () => this.#active,
       nextStamp: (): Stamp => [this.epoch, ++this.#stamps],

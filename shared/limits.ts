@@ -55,6 +55,8 @@ export const SEQ_MAX = 2 ** 48 - 1;
 /** M: one attempt moves at most this much. */
 export const MOVE_KEYS_MAX = 20_000;
 export const MOVE_BYTES_MAX = 16 * 1024 * 1024;
+/** The first attempt of an operation is small: much runs for the first time then, and it holds its slots for longer than those after it. */
+export const FIRST_MOVE_KEYS_MAX = 1_000;
 /** M2: the hold ends within this, else the attempt aborts. */
 export const HOLD_MS_MAX = 2_000;
 /** M2: how long in-doubt keys may take to settle before sealing anyway. */

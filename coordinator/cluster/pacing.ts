@@ -1,4 +1,4 @@
-// Pacing: how much of the cluster's time repair takes while clients are served: a fifth. It works in small
+// Pacing: how much of the cluster's time repair, and copying to new members, takes while clients are served: a fifth. It works in small
 // steps: it asks, waits for the answer, and rests. How long depends on what the step was worth, in writes of clients: until clients have
 // written four times as much since it began, at the rate at which they did so meanwhile; and never longer than four times the step's
 // own duration, since whoever works a fifth of the time cannot take more. So the one bound holds where clients write a lot and make
@@ -20,6 +20,10 @@ export const WORTH = {
   mended: 0.5,
   /** Comparing one slot by its digests. */
   compared: 0.1,
+  /** A key read in a page of one node, sent to another, and stored there. */
+  pulled: 0.75,
+  /** A key that is new to the digest of its slot, at one node. */
+  counted: 0.05,
 } as const;
 
 /** A step of upkeep and what clients did meanwhile. */

@@ -1,7 +1,7 @@
 // Attempt: who is concerned by moving a batch of slots at one stamp S, and the messages for many slots at once. The steps themselves are
 // in precopy.ts (M1), seal.ts (M2), reconcile.ts (M3) and reseat.ts (M4, M5).
 import type { NodeId } from "../../shared/ids.ts";
-import type { OpResult, SlotsOp, SlotsResult } from "../../shared/protocol/node-messages.ts";
+import type { DataOp, OpResult, SlotsOp, SlotsResult } from "../../shared/protocol/node-messages.ts";
 import { all, Future, wait, type Script } from "../../shared/script.ts";
 import type { Stamp, Version } from "../../shared/version.ts";
 import { difference } from "../ring/plan.ts";
@@ -71,10 +71,11 @@ export function slotsStep(
   attempt: Attempt,
   op: SlotsOp["op"],
 ): (id: NodeId, slots: readonly number[]) => Future<OpResult> {
-  return (id, slots) => peerAsk(attempt.context, id, { op, slots, stamp: attempt.stamp });
+  return (id, slots) => askPeer(attempt.context, id, { op, slots, stamp: attempt.stamp });
 }
 
-function peerAsk(context: RebalanceContext, id: NodeId, op: SlotsOp): Future<OpResult> {
+/** One operation at a node; who is no member any more does not answer. */
+export function askPeer(context: RebalanceContext, id: NodeId, op: DataOp): Future<OpResult> {
   const peer = context.peers.get(id);
   if (peer) return peer.link.ask(op, STEP_TIMEOUT_MS);
   const gone = new Future<OpResult>();

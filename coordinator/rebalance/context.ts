@@ -4,6 +4,7 @@ import type { NodeId } from "../../shared/ids.ts";
 import type { Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
 import type { Stamp } from "../../shared/version.ts";
+import type { Pacer } from "../cluster/pacing.ts";
 import type { Peer, Peers } from "../cluster/peers.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { Sequencer } from "../sequencer/sequencer.ts";
@@ -15,6 +16,8 @@ export interface RebalanceContext {
   readonly peers: Peers;
   readonly sequencer: Sequencer;
   readonly writing: SequencerContext;
+  /** How much is done at a time while clients are served. */
+  readonly pacer: Pacer;
   /** Rules switched off, by the mutation check of the simulator only. */
   readonly without: ReadonlySet<string>;
   readonly active: () => boolean;

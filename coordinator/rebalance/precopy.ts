@@ -1,29 +1,23 @@
 // Pre-copy (M1): most of the data moves while operations go on. Added members become incoming at S, which wipes what they had; from then
-// on they get uncounted copies of new writes, and they pull what is there from a member, node to node, page by page. Then everybody
+// on they get uncounted copies of new writes, and they pull what is there from a member, node to node, page by page. While clients are served it is one page
+// at a time, a small one, and rests in between (../cluster/pacing.ts). Then everybody
 // counts up the digests of the slots, which takes a node milliseconds for some thousand new keys: done now, it does not have to be done
 // while the slots are held. None of this has any weight for safety: the reconciliation compares everything again.
 import type { NodeId } from "../../shared/ids.ts";
 import { PAGE_KEYS_MAX, PAGE_KEYS_SERVING } from "../../shared/limits.ts";
 import type { Cursor, PullResult } from "../../shared/protocol/node-messages.ts";
-import { all, run, sleep, wait, type Script } from "../../shared/script.ts";
+import { all, run, wait, type Script } from "../../shared/script.ts";
+import { WORTH } from "../cluster/pacing.ts";
 import { byNode, everyone, why, type Attempt, type SlotChange } from "./attempt.ts";
-import type { Stamp } from "../../shared/version.ts";
-import { Abort, peerOf, type RebalanceContext } from "./context.ts";
+import { Abort, peerOf } from "./context.ts";
+import { countUp, type Holder } from "./count-up.ts";
 
 const PULL_TIMEOUT_MS = 5_000;
-// While clients are served: one page at a time, and a small one; larger where answers take long, so that copying does not stand still where
-// clients ask for everything that the machine can do.
-const KEYS_PER_MS = 15;
-const PAUSE_MS = 10;
-/** Slots whose digests a node counts up in one go: a few milliseconds where all their keys are new. */
-const COUNTED_AT_ONCE = 16;
 
 export interface Pace {
   /** Whether the operation was cancelled: pre-copying stops between pages. */
   readonly cancelled: () => boolean;
   readonly copied: (keys: number, bytes: number) => void;
-  /** Whether clients wait for answers. */
-  readonly serving: () => boolean;
 }
 
 /** @throws Abort */
@@ -45,7 +39,7 @@ export function* precopy(attempt: Attempt, pace: Pace): Script<void> {
   const failures = [yield* pullEach(attempt, pulls, { ...pace, helping: false }), ...(yield* wait(all(helpers)))];
   const failure = failures.find((text) => text !== undefined);
   if (failure !== undefined) throw new Abort(failure);
-  yield* countUp(attempt, growing);
+  yield* countUp(context, { holders: holdersOf(attempt, growing), pacer: context.pacer });
 }
 
 /** Takes one pull after the other, until none is left or one fails; helpers do only where no client is served. Returns why it failed. */
@@ -54,7 +48,7 @@ function* pullEach(
   pulls: Pull[],
   pace: Pace & { readonly helping: boolean },
 ): Script<string | undefined> {
-  while (!pace.helping || !pace.serving()) {
+  while (!pace.helping || !attempt.context.pacer.serving) {
     const pull = pulls.shift();
     if (!pull) return undefined;
     const failure = yield* pullAll(attempt, pull, pace);
@@ -63,33 +57,14 @@ function* pullEach(
   return undefined;
 }
 
-/** Asks everybody concerned for the digests of the slots, a few at a time: what clients ask comes in between. */
-function* countUp({ context, stamp }: Attempt, growing: readonly SlotChange[]): Script<void> {
-  const members = byNode(growing, ({ old }) => old);
-  const newcomers = byNode(growing, ({ added }) => added);
-  yield* wait(
-    all([
-      // At their own stamp: that of the attempt would seal them.
-      ...[...members].map(([id, slots]) =>
-        run(countUpAt(context, id, slots, (slot) => context.slots[slot]?.stamp ?? stamp)),
-      ),
-      ...[...newcomers].map(([id, slots]) => run(countUpAt(context, id, slots, () => stamp))),
-    ]),
+/** Whom to ask for each slot: members at their own stamp, as that of the attempt would seal them. */
+function holdersOf({ context, stamp }: Attempt, growing: readonly SlotChange[]): Map<number, Holder[]> {
+  return new Map(
+    growing.map(({ slot, old, added }) => {
+      const own = context.slots[slot]?.stamp ?? stamp;
+      return [slot, [...old.map((node) => ({ node, stamp: own })), ...added.map((node) => ({ node, stamp }))]];
+    }),
   );
-}
-
-function* countUpAt(
-  context: RebalanceContext,
-  id: NodeId,
-  slots: readonly number[],
-  stampOf: (slot: number) => Stamp,
-): Script<void> {
-  for (let start = 0; start < slots.length && context.active(); start += COUNTED_AT_ONCE) {
-    const peer = context.peers.get(id);
-    if (!peer?.up) return; // the next step finds out whether it is needed
-    const group = slots.slice(start, start + COUNTED_AT_ONCE);
-    yield* wait(peer.link.ask({ op: "digest", slots: group, stamps: group.map(stampOf) }, PULL_TIMEOUT_MS));
-  }
 }
 
 interface Pull {
@@ -120,12 +95,11 @@ function* pullAll(
   { target, source, slots }: Pull,
   pace: Pace,
 ): Script<string | undefined> {
-  const { timers } = context;
+  const { pacer } = context;
   let after: Cursor | undefined;
-  let limit: number = PAGE_KEYS_SERVING;
   for (;;) {
     if (pace.cancelled()) return "cancelled";
-    const beganAt = timers.now;
+    const began = pacer.begin();
     const from = context.peers.get(source);
     const to = context.peers.get(target);
     if (!from?.up || !to?.up) return `node ${from?.up ? target : source} does not answer`;
@@ -137,7 +111,7 @@ function* pullAll(
       stamp,
       source: { id, incarnation, address },
       sourceStamps,
-      limit: pace.serving() ? limit : PAGE_KEYS_MAX,
+      limit: pacer.serving ? PAGE_KEYS_SERVING : PAGE_KEYS_MAX,
     } as const;
     const result = yield* wait(to.link.ask({ ...op, ...(after && { after }) }, PULL_TIMEOUT_MS));
     if (!context.active()) return "the leadership ended";
@@ -146,8 +120,7 @@ function* pullAll(
     pace.copied(page.keys, page.bytes);
     if (!page.next) return undefined;
     after = page.next;
-    if (pace.serving()) yield* wait(sleep(timers, PAUSE_MS));
-    limit = Math.min(PAGE_KEYS_MAX, Math.max(PAGE_KEYS_SERVING, Math.floor(KEYS_PER_MS * (timers.now - beganAt))));
+    yield* pacer.rest(began, page.keys * WORTH.pulled);
   }
 }
 

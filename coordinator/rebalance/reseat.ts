@@ -70,9 +70,12 @@ function* carryOut(attempt: Attempt, prepare: (attempt: Attempt) => Script<numbe
     return { type: "aborted", reason: error.message };
   }
   if (!(yield* commit(attempt))) return { type: "ended" };
-  yield* install(attempt);
+  const installed = run(install(attempt));
+  // Its lines have left: what is sent to a node from here on comes behind them, and waits there until they are durable.
   context.sequencer.release(attempt.changes.map(({ slot }) => slot));
-  return { type: "committed", freezeMs: context.timers.now - heldSince };
+  const freezeMs = context.timers.now - heldSince;
+  yield* wait(installed);
+  return { type: "committed", freezeMs };
 }
 
 /** Before M4: the old members go on, under a fresh stamp, and newcomers forget what they got. */

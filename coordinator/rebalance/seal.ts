@@ -8,7 +8,7 @@ import { RegisterIo } from "../sequencer/register-io.ts";
 import { accepted, askEach, byNode, slotsStep, type Attempt, type SlotChange } from "./attempt.ts";
 import { Abort } from "./context.ts";
 
-const IN_FLIGHT_POLL_MS = 5;
+const IN_FLIGHT_POLL_MS = 1;
 
 /** Who was sealed, per slot. */
 export type Sealed = ReadonlyMap<number, readonly NodeId[]>;

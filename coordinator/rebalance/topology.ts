@@ -20,6 +20,7 @@ import {
   withThoseBack,
 } from "./change.ts";
 import type { Move, RebalanceContext } from "./context.ts";
+import { slotLoads } from "./loads.ts";
 import { commandOf, Progress } from "./progress.ts";
 import { abandon, reseat } from "./reseat.ts";
 import { nextVoters, type SeatWishes } from "./voter-seats.ts";
@@ -33,8 +34,6 @@ const ENDED_MAX = 16;
 
 export interface TopologyHost {
   readonly context: RebalanceContext;
-  /** Keys and bytes of each slot, from a replica; asked before slots are batched. */
-  readonly loads: () => Script<(slot: number) => SlotLoad>;
   /** Brings a blank node into the cluster. @returns its incarnation, or why not */
   readonly adopt: (node: NodeId, address: string) => Script<ClusterState["members"][number]["incarnation"] | KvError>;
   readonly wishes: (leaving: string | undefined) => SeatWishes;
@@ -203,7 +202,7 @@ export class Topology {
   *#move(operation: TopologyOperation, progress: Progress): Script<boolean> {
     let retryMs = RETRY_MS_MIN;
     for (;;) {
-      const load = yield* this.#host.loads();
+      const load = yield* slotLoads(this.#context, this.#context.pacer);
       if (!this.#context.active()) return false;
       if (withThoseBack(this.#context.state()) !== this.#context.state()) yield* this.#context.propose(withThoseBack);
       if (!this.#context.active()) return false;
@@ -212,7 +211,7 @@ export class Topology {
       let aborted: string | undefined;
       for (let left = moves; left.length > 0 && aborted === undefined;) {
         if (progress.cancelled) return false;
-        const batch = nextBatch(left, load);
+        const batch = nextBatch(left, load, progress.slotsMoved === 0);
         aborted = yield* this.#attempt(operation, progress, batch);
         if (!this.#context.active()) return false;
         if (aborted === undefined) retryMs = RETRY_MS_MIN;
@@ -249,7 +248,6 @@ export class Topology {
         progress.bytesMoved += bytes;
         this.#tell(operation);
       },
-      serving: () => this.#context.sequencer.inFlight > 0,
     };
     const keysBefore = progress.keysMoved;
     const { lost, rest } = this.#split(operation.change, batch);

@@ -7,7 +7,7 @@ import type { NodeId } from "../../shared/ids.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import { all, run, sleep, wait, type Script } from "../../shared/script.ts";
 import { compare, ZERO } from "../../shared/version.ts";
-import { Pacer, WORTH } from "./pacing.ts";
+import { Pacer, WORTH } from "../cluster/pacing.ts";
 import {
   comparable,
   compareSlots,

@@ -7,7 +7,7 @@ import type { Cursor, DataOp, ListResult, OpResult, ReadResult } from "../../sha
 import { all, Future, run, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, highest, isZero, ZERO, type Version } from "../../shared/version.ts";
 import { failure } from "../links/link.ts";
-import { WORTH, type Pacer } from "./pacing.ts";
+import { WORTH, type Pacer } from "../cluster/pacing.ts";
 import type { ReadOutcome } from "../sequencer/operation.ts";
 import { unchanged, type Compared, type RepairContext } from "./compare.ts";
 

@@ -1,6 +1,6 @@
 // Pacing: upkeep leaves clients four fifths, of the time or of what is written, whichever lets it go on sooner. On a virtual clock.
 import { expect, test } from "vitest";
-import { Pacer, restMs } from "../../../coordinator/repair/pacing.ts";
+import { Pacer, restMs } from "../../../coordinator/cluster/pacing.ts";
 import { run, sleep, wait, type Script } from "../../../shared/script.ts";
 import { Timers } from "../../../shared/timers.ts";
 
