@@ -5,7 +5,8 @@
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { ClusterId, Incarnation, NodeId } from "../../shared/ids.ts";
 import { BATCH_LINE_BYTES, BATCH_OPS_MAX } from "../../shared/limits.ts";
-import type { DataOp, OpResult, Refusal } from "../../shared/protocol/node-messages.ts";
+import { FOUND_FIELDS, foundAt } from "../../shared/protocol/compact.ts";
+import type { DataOp, OpResult, ReadOp, Refusal } from "../../shared/protocol/node-messages.ts";
 import { valueWeight } from "../../shared/record.ts";
 import { Future } from "../../shared/script.ts";
 import { TransientMap } from "../../shared/transient-map.ts";
@@ -261,8 +262,8 @@ function settleWith(waiter: Waiter, message: Answer): Operations | undefined {
     return undefined;
   }
   const { node, operations } = waiter;
-  const { listeners } = operations;
-  const results = message["status"] === "ok" ? (message["results"] as readonly OpResult[] | undefined) : undefined;
+  const { ops, listeners } = operations;
+  const results = message["status"] === "ok" ? resultsIn(message, ops) : undefined;
   // Each answer has one result at least: asking for the rest comes to an end.
   const missing = results?.length === 0 ? failure("LOST", "the node answered without a result") : undefined;
   const told = results && !missing ? Math.min(results.length, listeners.length) : listeners.length;
@@ -270,6 +271,13 @@ function settleWith(waiter: Waiter, message: Answer): Operations | undefined {
   for (let index = 0; index < told; index++)
     listeners[index]?.settled(node, results?.[index] ?? missing ?? (message as unknown as Refusal));
   return told < listeners.length ? operations.slice(told) : undefined;
+}
+
+/** Undefined where the line says no more than that all is well. */
+function resultsIn({ found, results }: Answer, ops: readonly DataOp[]): readonly OpResult[] | undefined {
+  if (!Array.isArray(found)) return results as readonly OpResult[] | undefined;
+  const count = Math.min(found.length / FOUND_FIELDS, ops.length);
+  return ops.slice(0, count).map((op, index) => foundAt(found, index, (op as ReadOp).brief === true));
 }
 
 /** A failure of the transport, in the form of a refusal. */

@@ -65,7 +65,7 @@ export function list<T>(fields: Fields, name: string, lengthMax: number, read: (
 }
 
 /** The name of an item is made only when it is refused: lists are on the path of every operation. */
-function positioned({ code, message, details }: KvError, where: string): KvError {
+export function positioned({ code, message, details }: KvError, where: string): KvError {
   return new KvError(code, message.startsWith(":") ? `${where}${message}` : `${where}.${message}`, details);
 }
 

@@ -110,8 +110,9 @@ export interface RolesOp {
 export type DataOp = ReadOp | WriteOp | SlotsOp | InstallOp | RemoveOp | PurgeOp | DigestOp | ListOp | PullOp | RolesOp;
 
 /**
- * The envelope of data operations: who it is for, and who leads. Answered with `results`, one an operation; where there are several
- * and each is a mere ok, `results` is left out. Where reads have more to tell than a line holds, there are fewer results than
+ * The envelope of data operations: who it is for, and who leads. On the wire they are a list of objects, `ops`, or compact, `writes` or
+ * `reads` (compact.ts). Answered with `results`, one an operation; where there are several and each is a mere ok, `results` is left out;
+ * what compact reads found, none of it mended, is a compact list, too, `found`. Where reads have more to tell than a line holds, there are fewer results than
  * operations, at least one: the others were not carried out, and are asked again. A refusal of the line is that of each operation in it.
  */
 export interface BatchRequest {
@@ -122,6 +123,8 @@ export interface BatchRequest {
   readonly incarnation: Incarnation;
   readonly group: 0;
   readonly epoch: number;
+  /** How the operations were written. */
+  readonly form: "ops" | "writes" | "reads";
   readonly ops: readonly DataOp[];
 }
 

@@ -5,9 +5,11 @@ import { BATCH_OPS_MAX, EPOCH_MAX, NODES_MAX, OPERATION_ID_CHARS_MAX, PAGE_KEYS_
 import { isWireValue } from "../record.ts";
 import * as field from "./fields.ts";
 import type { Fields } from "./fields.ts";
+import { parseReads, parseWrites } from "./parse-compact.ts";
 import type {
   Cursor,
   DataOp,
+  BatchRequest,
   ListOp,
   NodeRequest,
   PullOp,
@@ -34,7 +36,7 @@ export function parseNodeRequest(message: Fields): NodeRequest {
         incarnation: uuid(message, "incarnation") as Incarnation,
         group: field.integer(message, "group", 0, 0) as 0,
         epoch: field.integer(message, "epoch", 1, EPOCH_MAX),
-        ops: field.list(message, "ops", BATCH_OPS_MAX, parseDataOp),
+        ...batchOps(message),
       };
     case "hello": {
       const cluster = field.optional(message, "cluster", uuid);
@@ -138,6 +140,14 @@ export function parseVoterRequest(op: VoterRequest["op"], message: Fields): Vote
     state: field.text(message, "state", STATE_CHARS_MAX),
     seat: field.flag(message, "seat"),
   };
+}
+
+/** The operations of a batch line, in whichever form they came. @throws KvError BAD_REQUEST, TOO_LARGE */
+function batchOps(message: Fields): Pick<BatchRequest, "ops" | "form"> {
+  const { writes, reads } = message;
+  if (writes !== undefined) return { form: "writes", ops: parseWrites(writes, message["epoch"] as number) };
+  if (reads !== undefined) return { form: "reads", ops: parseReads(reads) };
+  return { form: "ops", ops: field.list(message, "ops", BATCH_OPS_MAX, parseDataOp) };
 }
 
 /** @throws KvError BAD_REQUEST, TOO_LARGE */

@@ -18,6 +18,7 @@ import type {
   ProbeRequest,
   PullOp,
 } from "../../shared/protocol/node-messages.ts";
+import { foundFields } from "../../shared/protocol/compact.ts";
 import { parseNodeRequest } from "../../shared/protocol/parse-node-request.ts";
 import { slotOf } from "../../shared/slot.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -275,8 +276,7 @@ export class StorageNode {
     if (first?.op === "pull") return this.#pull(peer, line, first);
     const horizon = new Horizon();
     const results = this.#performed(line.ops, horizon);
-    const body = results.length > 1 && results.every(isPlain) ? OK : { status: "ok", results };
-    this.#answer(peer, line.id, body, horizon.position);
+    this.#answer(peer, line.id, bodyOf(line, results), horizon.position);
   }
 
   /** Results of the first operations, at least one: of all, unless they read more than a line holds. */
@@ -375,6 +375,13 @@ export class StorageNode {
     if (this.#control.slot(slot).role !== "member") return this.#answer(peer, line.id, notOwner(slot), 0);
     this.#answer(peer, line.id, asResult(this.#engine.read(slot, line.key)), 0);
   }
+}
+
+/** What a batch line is answered with. */
+function bodyOf({ form }: BatchRequest, results: readonly OpResult[]): object {
+  if (form !== "reads") return results.length > 1 && results.every(isPlain) ? OK : { status: "ok", results };
+  const found = foundFields(results);
+  return found ? { status: "ok", found } : { status: "ok", results };
 }
 
 /** Whether a result says nothing but that it is ok. */

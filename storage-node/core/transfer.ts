@@ -133,7 +133,7 @@ export function pullable(control: Control, op: PullOp): Refusal | undefined {
 }
 
 /** What the puller asks the source. */
-export function pullRequest(line: BatchRequest, op: PullOp): Omit<BatchRequest, "id"> {
+export function pullRequest(line: BatchRequest, op: PullOp): Omit<BatchRequest, "id" | "form"> {
   return {
     op: "batch",
     cluster: line.cluster,

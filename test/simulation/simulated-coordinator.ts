@@ -9,6 +9,7 @@ import { VALUE_BYTES_MAX_DEFAULT } from "../../shared/limits.ts";
 import type { CoordinatorRole } from "../../shared/protocol/client-messages.ts";
 import type { Timers } from "../../shared/timers.ts";
 import type { Connection, Network } from "./network.ts";
+import { asSent } from "../support/compact-line.ts";
 import type { Process } from "./process.ts";
 import type { SimulatedEtcd } from "./simulated-etcd.ts";
 import { uuid, type Random } from "./random.ts";
@@ -114,7 +115,7 @@ export class SimulatedCoordinator {
       case "answer":
         return this.#clients.get(effect.client)?.send(this.process, effect.message);
       case "send":
-        return this.#links.get(effect.address)?.get(effect.channel)?.send(this.process, effect.message);
+        return this.#links.get(effect.address)?.get(effect.channel)?.send(this.process, asSent(effect.message));
       case "dial":
         this.#links.set(effect.address, new Map());
         for (const channel of CHANNELS) this.#dial(effect.address, channel);

@@ -64,7 +64,7 @@ function leaderDies(world: World): void {
 function isStep(step: Step, { from, message }: Passing): boolean {
   if (from !== LEADER) return false;
   if (step === "accept") return message["op"] === "accept";
-  const ops = message["op"] === "batch" ? (message["ops"] as readonly { readonly op: string }[]) : [];
+  const ops = message["op"] === "batch" ? ((message["ops"] ?? []) as readonly { readonly op: string }[]) : [];
   return ops.some(({ op }) => op === step);
 }
 

@@ -82,7 +82,7 @@ test("N9: a purge that reached one member only is made good by the next leader, 
   const world = cluster(3);
   putThenDelete(world, "gone");
   world.network.intercept = ({ message, to }) => {
-    const ops = message["op"] === "batch" ? (message["ops"] as readonly { readonly op: string }[]) : [];
+    const ops = message["op"] === "batch" ? ((message["ops"] ?? []) as readonly { readonly op: string }[]) : [];
     if (!ops.some(({ op }) => op === "purge")) return undefined;
     return to === A ? undefined : "lost";
   };
