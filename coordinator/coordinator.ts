@@ -167,6 +167,7 @@ export class Coordinator {
     this.#timers.advance(now);
     for (const event of events) this.#one(event);
     this.#links.flush();
+    this.#requests.flush();
     const effects = this.#effects;
     this.#effects = [];
     return effects;
@@ -213,6 +214,7 @@ export class Coordinator {
   stop(): CoordinatorEffect[] {
     this.#stopped = true;
     this.#leader?.stop("the coordinator is shutting down");
+    this.#requests.flush();
     const effects = this.#effects;
     this.#effects = [];
     return effects;

@@ -6,6 +6,7 @@ import type { DataRequest, DeleteRequest, GetRequest, PutRequest } from "../shar
 import { slotOf } from "../shared/slot.ts";
 import type { Timers } from "../shared/timers.ts";
 import { format, parsePair } from "../shared/version.ts";
+import type { CompactAnswers } from "./compact-answers.ts";
 import type { Leader } from "./leader.ts";
 import type { MeasuredOutcome, Metrics } from "./metrics.ts";
 import type { ClientNumber, ReadOperation, ReadOutcome, WriteOperation, WriteOutcome } from "./sequencer/operation.ts";
@@ -19,6 +20,7 @@ export interface Replies {
 }
 
 export interface DataRequestsHost extends Replies {
+  readonly compact: CompactAnswers;
   readonly timers: Timers;
   readonly metrics: Metrics;
   /** @throws KvError where this coordinator does not lead */
@@ -64,8 +66,8 @@ export class DataRequests {
     if (outcome.type === "error") return this.#host.refuse(client, id, outcome.error);
     const { value, origin, stale } = outcome;
     if (value === null) return this.#host.refuse(client, id, new KvError("NOT_FOUND", `no value under "${key}"`));
-    const version = format(origin);
-    const answer = { id, status: "ok", value, version };
+    if (!stale && this.#host.compact.found(client, id, origin, value)) return;
+    const answer = { id, status: "ok", value, version: format(origin) };
     this.#host.send(client, stale ? { ...answer, stale } : answer);
   };
 
@@ -102,8 +104,10 @@ export class DataRequests {
     if (outcome.type === "error") return this.#host.refuse(client, id, outcome.error);
     const { version, replicas, found } = outcome;
     // What nearly every write is answered with is made in one piece.
-    if (replicas === undefined && found === undefined)
+    if (replicas === undefined && found === undefined) {
+      if (this.#host.compact.written(client, id, version)) return;
       return this.#host.send(client, { id, status: "ok", version: format(version) });
+    }
     this.#host.answer(client, id, {
       version: format(version),
       ...(replicas && { replicas }),

@@ -4,11 +4,17 @@ import { unreachable } from "../shared/assert.ts";
 import { memberOf } from "../shared/cluster-state.ts";
 import { errorAnswer, KvError } from "../shared/errors.ts";
 import { SCANS_MAX } from "../shared/limits.ts";
-import type { CoordinatorRequest, MetricsAnswer, ScanRequest } from "../shared/protocol/client-messages.ts";
+import type {
+  ClientHelloRequest,
+  CoordinatorRequest,
+  MetricsAnswer,
+  ScanRequest,
+} from "../shared/protocol/client-messages.ts";
 import type { RepairRequest } from "../shared/protocol/repair-messages.ts";
 import type { VoterRequest } from "../shared/protocol/node-messages.ts";
 import { negotiate } from "../shared/protocol/version.ts";
 import { run, wait, type Script } from "../shared/script.ts";
+import { CompactAnswers } from "./compact-answers.ts";
 import { DataRequests, type Replies } from "./data-requests.ts";
 import type { Answer } from "./links/link.ts";
 import type { Leader } from "./leader.ts";
@@ -32,6 +38,7 @@ export class Requests {
   readonly #host: RequestsHost;
   readonly #data: DataRequests;
   readonly #topology: TopologyRequests;
+  readonly #compact: CompactAnswers;
   /** Pages of scans under way. */
   #scans = 0;
 
@@ -44,7 +51,9 @@ export class Requests {
       answer: (client, id, body) => this.#answer(client, id, body),
       refuse: (client, id, error) => this.#refuse(client, id, error),
     };
-    this.#data = new DataRequests({ ...replies, timers, metrics, leader: () => this.#leader() });
+    const compact = new CompactAnswers(host.send);
+    this.#compact = compact;
+    this.#data = new DataRequests({ ...replies, timers, metrics, compact, leader: () => this.#leader() });
     this.#topology = new TopologyRequests({ ...host, ...replies });
   }
 
@@ -52,6 +61,12 @@ export class Requests {
   gone(client: ClientNumber): void {
     this.#host.voters.local.connectionGone(client, this.#host.timers.now);
     this.#topology.gone(client);
+    this.#compact.gone(client);
+  }
+
+  /** End of turn: answers that were gathered are sent. */
+  flush(): void {
+    this.#compact.flush();
   }
 
   /** @throws KvError what the request is refused with */
@@ -60,7 +75,7 @@ export class Requests {
     const { now } = this.#host.timers;
     switch (request.op) {
       case "hello":
-        return this.#answer(client, id, { protocol: negotiate(request.versions), ...this.#host.hello() });
+        return this.#hello(client, request);
       case "ping":
         return this.#answer(client, id, {});
       case "batch":
@@ -114,6 +129,12 @@ export class Requests {
       default:
         unreachable(request);
     }
+  }
+
+  #hello(client: ClientNumber, { id, versions, compact }: ClientHelloRequest): void {
+    const body = { protocol: negotiate(versions), ...this.#host.hello(), compact: true };
+    this.#answer(client, id, body);
+    if (compact === true) this.#compact.known(client);
   }
 
   #leader(): Leader {

@@ -3,7 +3,7 @@
 // leaves in one line.
 import { randomUUID } from "node:crypto";
 import type { OwnerId } from "../shared/ids.ts";
-import { FOUND_FIELDS } from "../shared/protocol/compact.ts";
+import { FOUND_FIELDS, ROW_FIELDS } from "../shared/protocol/compact.ts";
 import { lineBytesMax, VALUE_BYTES_MAX_CEILING } from "../shared/limits.ts";
 import { Dialer } from "../shared/io/dialer.ts";
 import type { ConnectionHandlers, NdjsonConnection } from "../shared/io/ndjson-connection.ts";
@@ -379,10 +379,11 @@ function sliceEnd(events: readonly CoordinatorEvent[], start: number): number {
 function operationsIn(event: CoordinatorEvent): number {
   if (event.type !== "lines" && event.type !== "linkLines") return 0;
   let operations = 0;
-  for (const { ops, results, found } of event.lines as readonly Readonly<Record<string, unknown>>[]) {
+  for (const { ops, results, found, rows } of event.lines as readonly Readonly<Record<string, unknown>>[]) {
     const list = ops ?? results;
     if (Array.isArray(list)) operations += list.length;
-    else operations += Array.isArray(found) ? found.length / FOUND_FIELDS : 1;
+    else if (Array.isArray(found)) operations += found.length / FOUND_FIELDS;
+    else operations += Array.isArray(rows) ? rows.length / ROW_FIELDS : 1;
   }
   return operations;
 }

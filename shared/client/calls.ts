@@ -8,6 +8,7 @@ import { TransientMap } from "../transient-map.ts";
 import type { PlainAnswer, SessionMessage } from "./answers.ts";
 import { errorOf } from "./answers.ts";
 import { LineCutter } from "./lines.ts";
+import { VALUES_FIELDS, WRITTEN_FIELDS } from "../protocol/compact.ts";
 
 /** Something asked of a session, and who wants to know. It belongs to the session from `ask` on, and is asked once. */
 export interface Call {
@@ -23,6 +24,8 @@ export interface Call {
   forgetSignal: (() => void) | null;
   /** What it says, as JSON without the opening brace. */
   text(): string;
+  /** The same as the fields of a compact line, behind the id; undefined where it does not fit into one. */
+  fields(): string | undefined;
   /** A line of a long operation before its last one. */
   progressed(answer: PlainAnswer): void;
   /** It is settled: one of these is called, once, and must not throw. */
@@ -48,10 +51,11 @@ export class Calls {
   #nextId = 1;
   /** The latest time that calls were told to have, and its text: those of one line mostly have the same. */
   #toldMs = 0;
-  #toldText = "";
+  #told = { time: "" };
   #drained: (() => void)[] = [];
   #endReason: string | null = null;
   #timer: NodeJS.Timeout | undefined;
+  #compact = false;
   /** When the timer fires, on the monotonic clock in ms. */
   #wakesAtMs = Number.POSITIVE_INFINITY;
 
@@ -77,6 +81,11 @@ export class Calls {
     return this.#waiting.length;
   }
 
+  /** The other end knows compact lines. */
+  useCompactLines(): void {
+    this.#compact = true;
+  }
+
   ask(call: Call): void {
     const { signal } = call;
     const refusal = this.#refusal(call.op, signal);
@@ -100,7 +109,7 @@ export class Calls {
       if (this.#inFlight.size >= this.#limits.inFlightMax || cutter.bytes > bytesMax) break;
       taken++;
       this.#inFlight.set(call.id, call);
-      call.line = cutter.add(this.#encode(call, nowMs), isData(call.op));
+      call.line = this.#addTo(cutter, call, nowMs);
     }
     this.#waiting = this.#waiting.slice(taken);
     return cutter.end();
@@ -120,6 +129,33 @@ export class Calls {
     return null;
   }
 
+  /** Settles what a compact line answers. Returns the highest epoch that it gave to a write; 0 where there is none. */
+  answeredCompact({ written, values }: Readonly<Record<string, unknown>>): number {
+    const puts = Array.isArray(written) ? (written as readonly number[]) : [];
+    let epoch = 0;
+    for (let at = 0; at < puts.length; at += WRITTEN_FIELDS) {
+      const given = puts[at + 1] as number;
+      const version = `${given}.${puts[at + 2]}`;
+      const told = this.#answeredOk({ id: puts[at] as number, status: "ok", version });
+      if (told && given > epoch) epoch = given;
+    }
+    const gets = Array.isArray(values) ? (values as readonly unknown[]) : [];
+    for (let at = 0; at < gets.length; at += VALUES_FIELDS) {
+      const version = `${String(gets[at + 1])}.${String(gets[at + 2])}`;
+      this.#answeredOk({ id: gets[at] as number, status: "ok", value: gets[at + 3], version });
+    }
+    return epoch;
+  }
+
+  /** False where nobody waits for it any more. */
+  #answeredOk(answer: PlainAnswer): boolean {
+    const call = this.#inFlight.get(answer.id);
+    if (call === undefined) return false;
+    this.#settle(call);
+    call.answered(answer);
+    return true;
+  }
+
   /** Resolves when every call made so far is settled. */
   async drain(): Promise<void> {
     if (this.pending > 0) await new Promise<void>((resolve) => this.#drained.push(resolve));
@@ -133,15 +169,22 @@ export class Calls {
     for (const call of [...this.#inFlight.values(), ...this.#waiting]) this.#reject(call, this.#lost(call, reason));
   }
 
-  /** JSON of a call with its id and, where the operation takes one, the time that is left. */
-  #encode(call: Call, nowMs: number): string {
-    const { id, op, deadlineAtMs } = call;
-    if (!isData(op) && op !== "scan") return `{"id":${id},${call.text()}`;
+  /** Puts a call into a line, with its id and, where the operation takes one, the time that is left. @returns the line's id */
+  #addTo(cutter: LineCutter, call: Call, nowMs: number): number {
+    const { id, op } = call;
+    if (!isData(op) && op !== "scan") return cutter.add(`{"id":${id},${call.text()}`, "alone");
+    const time = this.#timeOf(call, nowMs);
+    const fields = this.#compact ? call.fields() : undefined;
+    if (fields !== undefined) return cutter.add(`${id},${fields}`, time);
+    return cutter.add(`{"id":${id}${time.time}${call.text()}`, isData(op) ? "objects" : "alone");
+  }
+
+  #timeOf({ deadlineAtMs }: Call, nowMs: number): { readonly time: string } {
     const leftMs = deadlineAtMs - nowMs;
     const timeoutMs = Math.max(1, Math.floor(leftMs - Math.min(ANSWER_MARGIN_MS, leftMs / 10)));
-    if (timeoutMs !== this.#toldMs) this.#toldText = `,"timeoutMs":${timeoutMs},`;
+    if (timeoutMs !== this.#toldMs) this.#told = { time: `,"timeoutMs":${timeoutMs},` };
     this.#toldMs = timeoutMs;
-    return `{"id":${id}${this.#toldText}${call.text()}`;
+    return this.#told;
   }
 
   /** Why a call is not even queued; null where it is. */

@@ -1,12 +1,19 @@
-// How operations issued in one turn become lines: one `batch` line for as many as fit, a plain line for one alone.
+// How operations issued in one turn become lines: one `batch` line for as many as fit, a plain line for one alone. What can be said in a
+// compact line (../protocol/compact.ts) is, where the coordinator knows them.
 //
 // A line grows as text while it is cut, so that an operation costs a string and no object. The length of short operations is
 // known without counting: no UTF-16 unit has more than three bytes of UTF-8. That cuts a line of them at a third of the limit,
 // which costs 64 bytes of envelope; counting would cost a copy of each.
 import { BATCH_LINE_BYTES, lineBytesMax } from "../limits.ts";
 
-/** Room for `{"id":…,"op":"batch","ops":[]}` around the operations. */
-const ENVELOPE_BYTES = 64;
+/** Room for `{"id":…,"op":"batch","timeoutMs":…,"rows":[]}` around the operations. */
+const ENVELOPE_BYTES = 96;
+
+/**
+ * What an operation can share a line with: nothing, other objects, or other compact ones of the same time (the text of their
+ * `timeoutMs` field, a comma around it).
+ */
+export type LineKind = "alone" | "objects" | { readonly time: string };
 const BYTES_PER_UNIT_MAX = 3;
 /**
  * Far fewer than are allowed. What is issued together comes back together and is issued together again: in one long line it would go round
@@ -32,7 +39,7 @@ export class LineCutter {
   #count = 0;
   #lineId = 0;
   #lineBytes = 0;
-  #batchable = false;
+  #kind: LineKind = "alone";
   #bytes = 0;
 
   /**
@@ -50,15 +57,14 @@ export class LineCutter {
   }
 
   /**
-   * Adds one operation.
-   * @param batchable Whether it may travel in a `batch` line: puts, deletes and gets.
-   * @returns Id of its line; not used by the line where the operation stays alone in it.
+   * Adds one operation: its JSON, or its fields in a compact line.
+   * @returns Id of its line; not used by the line where an object stays alone in it.
    */
-  add(json: string, batchable: boolean): number {
-    const bytes = bytesAtMost(json) + 1;
+  add(text: string, kind: LineKind): number {
+    const bytes = bytesAtMost(text) + 1;
     const fits = this.#lineBytes + bytes <= this.#bytesMax && this.#count < LINE_OPS_MAX;
-    if (this.#count > 0 && fits && batchable && this.#batchable) this.#text += `,${json}`;
-    else this.#open(json, batchable);
+    if (this.#count > 0 && fits && shares(kind, this.#kind)) this.#text += `,${text}`;
+    else this.#open(text, kind);
     this.#count++;
     this.#lineBytes += bytes;
     this.#bytes += bytes;
@@ -71,19 +77,29 @@ export class LineCutter {
     return this.#lines;
   }
 
-  #open(json: string, batchable: boolean): void {
+  #open(text: string, kind: LineKind): void {
     this.#close();
-    this.#text = json;
-    this.#batchable = batchable;
+    this.#text = text;
+    this.#kind = kind;
     this.#lineId = this.#nextId();
     this.#lineBytes = ENVELOPE_BYTES;
   }
 
   #close(): void {
-    if (this.#count > 0)
-      this.#lines.push(this.#count === 1 ? this.#text : `{"id":${this.#lineId},"op":"batch","ops":[${this.#text}]}`);
+    if (this.#count > 0) this.#lines.push(this.#line());
     this.#count = 0;
   }
+
+  #line(): string {
+    const kind = this.#kind;
+    if (typeof kind === "object") return `{"id":${this.#lineId},"op":"batch"${kind.time}"rows":[${this.#text}]}`;
+    return this.#count === 1 ? this.#text : `{"id":${this.#lineId},"op":"batch","ops":[${this.#text}]}`;
+  }
+}
+
+function shares(kind: LineKind, other: LineKind): boolean {
+  if (typeof kind === "object") return typeof other === "object" && other.time === kind.time;
+  return kind === "objects" && other === "objects";
 }
 
 function bytesAtMost(json: string): number {

@@ -43,6 +43,8 @@ export class OneCall implements Call {
     return JSON.stringify(this.#asked.message).slice(1); // every message has an `op`, so there is something left
   }
 
+  fields(): undefined {}
+
   progressed(answer: PlainAnswer): void {
     this.deadlineAtMs = Number.POSITIVE_INFINITY;
     this.#asked.onProgress?.(answer);

@@ -62,6 +62,16 @@ export function operationText(message: ClientMessage): string {
   return `${begin}${key}","value":{"base64":"${value.base64}"},"operation":"${operation}${end}`;
 }
 
+/** A plain put or get as the fields of a compact line, behind its id; undefined where there is more to say. */
+export function operationFields(message: ClientMessage): string | undefined {
+  const { op } = message;
+  if (op === "scan" || op === "delete" || (message.consistency ?? "quorum") !== "quorum") return undefined;
+  if (op === "get") return `"${escaped(message.key)}",false,""`;
+  const { value } = message;
+  if (message.ifVersion !== undefined || message.ifAbsent === true || typeof value !== "string") return undefined;
+  return `"${escaped(message.key)}","${escaped(value)}","${message.operation}"`;
+}
+
 function conditionText(message: PutMessage | DeleteMessage): string {
   const create = message.op === "put" && message.ifAbsent === true ? ',"ifAbsent":true' : "";
   return message.ifVersion === undefined ? create : `${create},"ifVersion":"${escaped(message.ifVersion)}"`;

@@ -174,7 +174,7 @@ export class Session {
   /** First message of a session. Called once by `openSession`. */
   async greet(token: string | undefined, options: CallOptions): Promise<void> {
     const hello: PlainAnswer | ClientHelloAnswer = await this.call(
-      { op: "hello", versions: PROTOCOL_VERSIONS, ...(token !== undefined && { token }) },
+      { op: "hello", versions: PROTOCOL_VERSIONS, compact: true, ...(token !== undefined && { token }) },
       undefined,
       options,
     );
@@ -187,6 +187,7 @@ export class Session {
       valueBytesMax: numberOr(hello.valueBytesMax, VALUE_BYTES_MAX_DEFAULT),
     };
     this.#raiseEpoch(this.#isNode ? 0 : numberOr(hello.epoch, 0));
+    if (!this.#isNode && hello.compact === true) this.#calls.useCompactLines();
   }
 
   /** What waits leaves at the end of the turn; a whole line at once, so that the coordinator begins while the turn goes on. */
@@ -213,8 +214,11 @@ export class Session {
 
   #received(messages: Record<string, unknown>[]): void {
     for (const message of messages) {
-      const op = this.#calls.answered(message);
-      if (op === "put" || op === "delete") this.#versionGiven(message["version"]);
+      if (message["id"] === undefined) this.#raiseEpoch(this.#calls.answeredCompact(message));
+      else {
+        const op = this.#calls.answered(message);
+        if (op === "put" || op === "delete") this.#versionGiven(message["version"]);
+      }
     }
     if (this.#calls.waiting > 0) this.#scheduleFlush();
   }

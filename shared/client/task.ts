@@ -7,7 +7,7 @@ import type { Call } from "./calls.ts";
 import { deferred } from "./deferred.ts";
 import type { Place } from "./key-lanes.ts";
 import type { ClientMessage } from "./operation-text.ts";
-import { operationText } from "./operation-text.ts";
+import { operationFields, operationText } from "./operation-text.ts";
 import type { Session } from "./session.ts";
 import type { Patience } from "./waiting.ts";
 
@@ -69,6 +69,10 @@ export class Task implements Call, Patience {
 
   text(): string {
     return operationText(this.message);
+  }
+
+  fields(): string | undefined {
+    return operationFields(this.message);
   }
 
   /** No operation of a client answers in steps: a line that claims so is passed over, and the deadline holds. */

@@ -55,7 +55,10 @@ export interface GetRequest {
 
 export type DataRequest = PutRequest | DeleteRequest | GetRequest;
 
-/** Many data requests in one line; each is answered by its own line, in any order. */
+/**
+ * Many data requests in one line; each is answered by its own line, in any order. Where client and coordinator have said in their hellos
+ * that they know compact lines (compact.ts), the requests may be `rows`, with one `timeoutMs` for all, and answers `written` and `values`.
+ */
 export interface ClientBatchRequest {
   readonly id: number;
   readonly op: "batch";
@@ -87,6 +90,8 @@ export interface ClientHelloRequest {
   readonly id: number;
   readonly op: "hello";
   readonly versions: readonly [from: number, to: number];
+  /** The client knows compact answers. */
+  readonly compact?: boolean;
   /** Where the port asks for one (shared/io/door.ts); it goes no further than the door. */
   readonly token?: string;
 }
@@ -175,6 +180,8 @@ export interface ClientHelloAnswer {
   /** Where this coordinator serves REST: `host:port`. */
   readonly http?: string;
   readonly valueBytesMax: number;
+  /** The coordinator knows compact requests. */
+  readonly compact?: boolean;
 }
 
 export interface ReplicaReport {

@@ -1,17 +1,26 @@
-// Compact lines: what nearly all lines between coordinator and node say (plain writes, reads, and what reads found) as one flat list of
-// fields, instead of an object for each. JSON.parse takes a quarter of the time for them, and that was the largest single cost of a put.
+// Compact lines: what nearly all lines say, as one flat list of fields instead of an object for each operation. JSON.parse takes a quarter
+// of the time for them, and that was the largest single cost of a put. Between coordinator and node:
 //
 //   writes   slot, stamp epoch, stamp n, version n, key, value, operation     the version's epoch is that of the line
 //   reads    slot, stamp epoch, stamp n, key, brief (0 or 1)
 //   found    version epoch, version n, value, operation                       one for each read; of a brief one only the version counts
 //
-// Everything else travels as `ops` and `results`; a node takes either. Pure.
+// Everything else travels as `ops` and `results`; a node takes either. Between a client that says so in its hello and a coordinator:
+//
+//   rows     id, key, value, operation             puts at level quorum; a get has `false` for its value, and no operation ("")
+//   written  id, version epoch, version n          what puts and deletes are answered
+//   values   id, version epoch, version n, value   what gets are answered
+//
+// Everything else, each error for one, travels as objects. Pure.
 import type { WireValue } from "../record.ts";
 import type { BatchRequest, DataOp, OpResult, ReadResult, VersionResult } from "./node-messages.ts";
 
 export const WRITE_FIELDS = 7;
 export const READ_FIELDS = 5;
 export const FOUND_FIELDS = 4;
+export const ROW_FIELDS = 4;
+export const WRITTEN_FIELDS = 3;
+export const VALUES_FIELDS = 4;
 
 type Field = number | string | WireValue | null;
 

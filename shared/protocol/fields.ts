@@ -115,7 +115,11 @@ export function keyIn(value: unknown, name: string): string {
  * @throws KvError BAD_REQUEST, TOO_LARGE
  */
 export function value(fields: Fields, bytesMax: number, name = "value"): WireValue {
-  const found = fields[name];
+  return valueIn(fields[name], bytesMax, name);
+}
+
+/** As `value`, of a field that the caller has read. @param name For the message. */
+export function valueIn(found: unknown, bytesMax: number, name: string): WireValue {
   if (!isWireValue(found)) malformed(name, `a string, or {"base64": "…"} with padding`);
   const shortEnough = typeof found === "string" && found.length * 3 <= bytesMax;
   if (!shortEnough && valueBytes(found) > bytesMax) {

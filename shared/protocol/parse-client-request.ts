@@ -2,7 +2,15 @@
 // may keep (V5), or a KvError that says what was wrong with it.
 import { KvError } from "../errors.ts";
 import type { OwnerId } from "../ids.ts";
-import { BATCH_OPS_MAX, DEADLINE_MS_MAX, EPOCH_MAX, REPLICAS_MAX, SCAN_LIMIT_MAX, WEIGHT_MAX } from "../limits.ts";
+import {
+  BATCH_OPS_MAX,
+  DEADLINE_MS_DEFAULT,
+  DEADLINE_MS_MAX,
+  EPOCH_MAX,
+  REPLICAS_MAX,
+  SCAN_LIMIT_MAX,
+  WEIGHT_MAX,
+} from "../limits.ts";
 import {
   LEVELS,
   type CoordinatorRequest,
@@ -16,6 +24,7 @@ import {
 import * as field from "./fields.ts";
 import type { Fields } from "./fields.ts";
 import type { VoterRequest } from "./node-messages.ts";
+import { parseRows } from "./parse-compact.ts";
 import { operationId, parseVoterRequest, uuid, versions } from "./parse-node-request.ts";
 
 /**
@@ -31,11 +40,7 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
     case "get":
       return parseData(message, bytesMax);
     case "batch":
-      return {
-        id,
-        op,
-        ops: field.list(message, "ops", BATCH_OPS_MAX, (item) => parseData(field.object(item, ""), bytesMax)),
-      };
+      return { id, op, ops: batchOps(message, bytesMax) };
     case "scan":
       return {
         id,
@@ -59,7 +64,7 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
     case "ops":
       return { id, op };
     case "hello":
-      return { id, op, versions: versions(message) };
+      return { id, op, versions: versions(message), compact: field.flag(message, "compact") };
     case "addnode":
     case "removenode":
     case "setreplica":
@@ -100,6 +105,17 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
         `op: unknown operation "${op.slice(0, 32)}"; a coordinator knows put, get, delete, scan, status, …`,
       );
   }
+}
+
+/** The requests of a batch line, in whichever form they came. */
+function batchOps(message: Fields, bytesMax: number): DataRequest[] {
+  const { rows } = message;
+  if (rows === undefined)
+    return field.list(message, "ops", BATCH_OPS_MAX, (item) => parseData(field.object(item, ""), bytesMax));
+  return parseRows(rows, {
+    bytesMax,
+    timeoutMs: bounded(message, "timeoutMs", 1, DEADLINE_MS_MAX) ?? DEADLINE_MS_DEFAULT,
+  });
 }
 
 /**

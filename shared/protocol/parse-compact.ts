@@ -1,9 +1,10 @@
-// Border of the storage node for compact lines (compact.ts): flat lists become operations, each field checked as in any other form.
+// Border of nodes and coordinators for compact lines (compact.ts): flat lists become operations, each field checked as in any other form.
 import { KvError } from "../errors.ts";
 import { BATCH_OPS_MAX, OPERATION_ID_CHARS_MAX, SEQ_MAX } from "../limits.ts";
 import { isWireValue } from "../record.ts";
 import { type Stamp, ZERO } from "../version.ts";
-import { READ_FIELDS, WRITE_FIELDS } from "./compact.ts";
+import type { DataRequest } from "./client-messages.ts";
+import { READ_FIELDS, ROW_FIELDS, WRITE_FIELDS } from "./compact.ts";
 import * as field from "./fields.ts";
 import type { ReadOp, WriteOp } from "./node-messages.ts";
 
@@ -16,9 +17,7 @@ export function parseWrites(list: unknown, epoch: number): WriteOp[] {
     if (!field.isInteger(number, 0, SEQ_MAX)) field.malformed("version", "a number");
     const value = fields[at + 5];
     if (value !== null && !isWireValue(value)) field.malformed("value", "a string, {base64} or null");
-    const operation = fields[at + 6];
-    if (typeof operation !== "string" || operation.length > OPERATION_ID_CHARS_MAX)
-      field.malformed("operation", `a string of at most ${OPERATION_ID_CHARS_MAX} characters`);
+    const operation = operationAt(fields, at + 6);
     const slot = field.slot(fields[at], "slot");
     const key = field.keyIn(fields[at + 4], "key");
     return { op: "write", slot, stamp, key, version: [epoch, number], value, operation };
@@ -36,6 +35,32 @@ export function parseReads(list: unknown): ReadOp[] {
     const key = field.keyIn(fields[at + 3], "key");
     return { op: "read", slot, stamp, key, brief: brief === 1 };
   });
+}
+
+/**
+ * Puts and gets of a client.
+ * @param bounds `bytesMax`: largest value. `timeoutMs`: of all of them.
+ * @throws KvError BAD_REQUEST, TOO_LARGE
+ */
+export function parseRows(
+  list: unknown,
+  { bytesMax, timeoutMs }: { readonly bytesMax: number; readonly timeoutMs: number },
+): DataRequest[] {
+  return rows(list, "rows", ROW_FIELDS, (fields, at): DataRequest => {
+    const id = fields[at];
+    if (!field.isInteger(id, 0, Number.MAX_SAFE_INTEGER)) field.malformed("id", "an integer");
+    const key = field.keyIn(fields[at + 1], "key");
+    if (fields[at + 2] === false) return { id, op: "get", key, timeoutMs };
+    const value = field.valueIn(fields[at + 2], bytesMax, "value");
+    return { id, op: "put", key, value, operation: operationAt(fields, at + 3), timeoutMs };
+  });
+}
+
+function operationAt(fields: readonly unknown[], at: number): string {
+  const operation = fields[at];
+  if (typeof operation !== "string" || operation.length > OPERATION_ID_CHARS_MAX)
+    field.malformed("operation", `a string of at most ${OPERATION_ID_CHARS_MAX} characters`);
+  return operation;
 }
 
 function rows<Op>(

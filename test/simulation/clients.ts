@@ -219,7 +219,7 @@ function disorderIn(burst: readonly Answered[]): string | undefined {
   return undefined;
 }
 
-/** One client: one operation after the other, each over as many connections as it takes, or several at once, over one. */
+/** One client, every other one with compact lines: one operation after the other, each over as many connections as it takes, or several at once, over one. */
 class Client {
   readonly #world: World;
   readonly #number: number;
@@ -301,10 +301,11 @@ class Client {
       this.#leave();
       settle({ status: "error", code: "LOST", message: "no answer within the deadline" });
     });
-    connection.asking.ask({ op: "hello", versions: [1, 1] }, (answer) => {
+    const compact = this.#number % 2 === 0;
+    connection.asking.ask({ op: "hello", versions: [1, 1], compact }, (answer) => {
       if (answer["status"] === "ok") connection.epoch = Number(answer["epoch"]);
     });
-    connection.asking.ask(sending.message as unknown as Message, settle);
+    connection.asking.ask(sending.message as unknown as Message, settle, compact);
   }
 
   #settled(sending: Sending, recorded: Recorded, startedAt: number, answer: Message): void {

@@ -1,5 +1,6 @@
 // World: storage nodes, coordinators and clients in one process, on a virtual clock, network and disk, all driven by one seed. The cores
 // are the real ones. This file wires them together and asks questions of the whole; what goes wrong, and when, is decided elsewhere.
+import { answersIn, asRequested } from "../support/compact-line.ts";
 import type { Coordinator } from "../../coordinator/coordinator.ts";
 import type { Upkeep } from "../../coordinator/leader.ts";
 import { Timers } from "../../shared/timers.ts";
@@ -203,9 +204,11 @@ export class Asking {
     });
   }
 
-  ask(message: Message, done: (answer: Message) => void): void {
-    const line = { ...message, id: ++this.#ids };
-    this.#open.set(line.id, done);
+  /** @param compact Whether the coordinator was told that compact lines are known here. */
+  ask(message: Message, done: (answer: Message) => void, compact = false): void {
+    const id = ++this.#ids;
+    const line = compact ? asRequested({ ...message, id }) : { ...message, id };
+    this.#open.set(id, done);
     if (this.#connection) this.#connection.send(this.#process, line);
     else this.#unsent.push(line);
   }
@@ -220,7 +223,11 @@ export class Asking {
     this.#connection?.break();
   }
 
-  #line(message: Message): void {
+  #line(line: Message): void {
+    for (const message of answersIn(line)) this.#answered(message);
+  }
+
+  #answered(message: Message): void {
     if (message["done"] === false) return;
     const id = Number(message["id"]);
     const done = this.#open.get(id);

@@ -1,6 +1,6 @@
-// The compact form of a batch line (shared/protocol/compact.ts) as fields rather than text: what the line that LineTexts makes of a message is
-// parsed to. For the simulator, whose messages never are text.
-import { compactForm } from "../../shared/protocol/compact.ts";
+// Compact lines (shared/protocol/compact.ts) as fields rather than text: what the lines that the edges make of messages are parsed to. For the
+// simulator, whose messages never are text.
+import { compactForm, VALUES_FIELDS, WRITTEN_FIELDS } from "../../shared/protocol/compact.ts";
 import type { BatchRequest, ReadOp, WriteOp } from "../../shared/protocol/node-messages.ts";
 
 /** The message as it arrives. */
@@ -23,3 +23,28 @@ function readFields({ slot, stamp, key, brief }: ReadOp): unknown[] {
 function writeFields({ slot, stamp, version, key, value, operation }: WriteOp): unknown[] {
   return [slot, ...stamp, version[1], key, value, operation ?? ""];
 }
+
+/** A client's request, in a compact line where it fits into one. */
+export function asRequested(request: Fields): Fields {
+  const { id, op, key, value, operation, timeoutMs, consistency, ifVersion, ifAbsent, firstEpoch } = request;
+  const said = [ifVersion, ifAbsent, firstEpoch].some((field) => field !== undefined);
+  if (said || (op !== "put" && op !== "get") || (consistency ?? "quorum") !== "quorum") return request;
+  const row = op === "get" ? [id, key, false, ""] : [id, key, value, operation];
+  return { id, op: "batch", timeoutMs, rows: row };
+}
+
+/** The answers in a line of a coordinator. */
+export function answersIn(line: Fields): Fields[] {
+  if (line["id"] !== undefined) return [line];
+  const { written = [], values = [] } = line as { written?: readonly number[]; values?: readonly unknown[] };
+  const answers: Fields[] = [];
+  for (let at = 0; at < written.length; at += WRITTEN_FIELDS)
+    answers.push({ id: written[at], status: "ok", version: `${written[at + 1]}.${written[at + 2]}` });
+  for (let at = 0; at < values.length; at += VALUES_FIELDS) {
+    const version = `${String(values[at + 1])}.${String(values[at + 2])}`;
+    answers.push({ id: values[at], status: "ok", value: values[at + 3], version });
+  }
+  return answers;
+}
+
+type Fields = Readonly<Record<string, unknown>>;

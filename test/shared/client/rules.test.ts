@@ -1,16 +1,17 @@
 // The pure parts: what may be tried again, how lines are cut, how values travel.
 import { expect, test } from "vitest";
 import { Entry } from "../../../shared/client/entry.ts";
-import { LINE_OPS_MAX, LineCutter } from "../../../shared/client/lines.ts";
+import { LINE_OPS_MAX, LineCutter, type LineKind } from "../../../shared/client/lines.ts";
 import { Operation } from "../../../shared/client/operation.ts";
 import type { ClientMessage } from "../../../shared/client/operation-text.ts";
-import { operationText } from "../../../shared/client/operation-text.ts";
+import { operationFields, operationText } from "../../../shared/client/operation-text.ts";
 import { wireValue } from "../../../shared/client/options.ts";
 import { RetryBudget, backoffMs } from "../../../shared/client/retry.ts";
 import type { ErrorCode } from "../../../shared/errors.ts";
 import { KvError } from "../../../shared/errors.ts";
 import { lineBytesMax } from "../../../shared/limits.ts";
 import { LEVELS } from "../../../shared/protocol/client-messages.ts";
+import { asRequested } from "../../support/compact-line.ts";
 import { seededRandom } from "../../support/random.ts";
 
 const error = (code: ErrorCode): KvError => new KvError(code, code);
@@ -65,49 +66,62 @@ test("back-off is jitter over a bound that doubles up to a second", () => {
   expect(backoffMs(5, 0)).toBe(0);
 });
 
-test("lines keep the order, respect both limits, and hold what cannot be batched alone", () => {
+test("lines keep the order, respect both limits, and hold together only what can share a line", () => {
   const seed = Date.now() % 2 ** 31;
   const random = seededRandom(seed);
+  const kinds: readonly LineKind[] = ["alone", "objects", { time: ',"timeoutMs":1,' }, { time: ',"timeoutMs":2,' }];
   for (let round = 0; round < 200; round++) {
+    let kind: LineKind = "objects";
     const pieces = Array.from({ length: Math.floor(random() * 50) }, (_, n) => {
-      const json = `{"n":${n},"x":"${pick(["x", "ä", "€", "😀"], random).repeat(Math.floor(random() * 300))}"}`;
-      return { json, batchable: random() < 0.9 };
+      if (random() < 0.2) kind = pick(kinds, random);
+      const x = pick(["x", "ä", "€", "😀"], random).repeat(Math.floor(random() * 300));
+      return { kind, text: typeof kind === "object" ? `${n},"k","${x}","c:1"` : `{"n":${n},"x":"${x}"}` };
     });
     let ids = 123_456_789;
     const cutter = new LineCutter(4_000, () => ids++);
-    const lineOf = pieces.map(({ json, batchable }) => cutter.add(json, batchable));
+    const lineOf = pieces.map(({ text, kind: as }) => cutter.add(text, as));
     const lines = cutter.end();
-    const inLines = lines.map((line) => JSON.parse(line) as { id?: number; ops?: unknown[] });
-    expect(
-      inLines.flatMap((line) => line.ops ?? [line]).map((op) => JSON.stringify(op)),
-      `seed ${seed}`,
-    ).toEqual(pieces.map(({ json }) => json));
     for (const line of lines) expect(Buffer.byteLength(line), `seed ${seed}`).toBeLessThanOrEqual(4_000);
-    for (const { id, ops } of inLines) {
-      if (ops === undefined) continue;
-      const there = pieces.filter((_, index) => lineOf[index] === id);
+    const inLines = lines.map((line) => JSON.parse(line) as SentLine);
+    expect(inLines.flatMap(textsIn), `seed ${seed}`).toEqual(pieces.map(({ text }) => text));
+    for (const line of inLines) {
+      if (line.ops === undefined && line.rows === undefined) continue;
+      const there = pieces.filter((_, index) => lineOf[index] === line.id);
       expect(
-        there.map(({ json }) => JSON.parse(json) as unknown),
+        there.map(({ text }) => text),
         `seed ${seed}`,
-      ).toEqual(ops);
-      expect(
-        there.every(({ batchable }) => batchable),
-        `seed ${seed}`,
-      ).toBe(true);
+      ).toEqual(textsIn(line));
+      const time = `,"timeoutMs":${line.timeoutMs},`;
+      const shared = line.rows === undefined ? "objects" : { time };
+      for (const { kind: as } of there) expect(as, `seed ${seed}`).toEqual(shared);
     }
   }
 });
 
+interface SentLine {
+  readonly id?: number;
+  readonly timeoutMs?: number;
+  readonly ops?: readonly unknown[];
+  readonly rows?: readonly unknown[];
+}
+
+/** What was added to a line. */
+function textsIn(line: SentLine): string[] {
+  const { ops, rows } = line;
+  if (rows === undefined) return (ops ?? [line]).map((op) => JSON.stringify(op));
+  return rows.flatMap((_, at) => (at % 4 === 0 ? [JSON.stringify(rows.slice(at, at + 4)).slice(1, -1)] : []));
+}
+
 test("a line holds so few operations that a coordinator can hand on the first ones meanwhile, and a long operation is counted in bytes", () => {
   const many = new LineCutter(2 ** 20, () => 1);
-  for (let n = 0; n <= LINE_OPS_MAX; n++) many.add("{}", true);
+  for (let n = 0; n <= LINE_OPS_MAX; n++) many.add("{}", "objects");
   expect(many.end().map((line) => (JSON.parse(line) as { ops?: unknown[] }).ops?.length)).toEqual([
     LINE_OPS_MAX,
     undefined,
   ]);
   const long = `{"x":"${"x".repeat(3_000)}"}`;
   const few = new LineCutter(2 * long.length + 100, () => 1);
-  for (let n = 0; n < 3; n++) few.add(long, true);
+  for (let n = 0; n < 3; n++) few.add(long, "objects");
   expect(few.end().map(({ length }) => length > 2 * long.length)).toEqual([true, false]);
 });
 
@@ -126,8 +140,13 @@ test("an operation's text says what its message says, whatever the characters", 
       { op: "get", key: text(), consistency },
       { op: "scan", prefix: text() },
     ];
-    for (const message of messages)
-      expect(JSON.parse(`{${operationText(message)}`), `seed ${seed}`).toEqual(JSON.parse(JSON.stringify(message)));
+    for (const message of messages) {
+      const meant = JSON.parse(JSON.stringify(message)) as Record<string, unknown>;
+      expect(JSON.parse(`{${operationText(message)}`), `seed ${seed}`).toEqual(meant);
+      const fields = operationFields(message);
+      const { rows } = asRequested({ id: 7, ...meant });
+      if (fields !== undefined) expect(JSON.parse(`[7,${fields}]`), `seed ${seed}`).toEqual(rows);
+    }
   }
 });
 

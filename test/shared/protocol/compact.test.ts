@@ -5,6 +5,8 @@ import { KvError } from "../../../shared/errors.ts";
 import { BATCH_OPS_MAX } from "../../../shared/limits.ts";
 import { foundAt, foundFields } from "../../../shared/protocol/compact.ts";
 import type { DataOp, OpResult } from "../../../shared/protocol/node-messages.ts";
+import type { ClientBatchRequest } from "../../../shared/protocol/client-messages.ts";
+import { parseCoordinatorRequest } from "../../../shared/protocol/parse-client-request.ts";
 import { parseNodeRequest } from "../../../shared/protocol/parse-node-request.ts";
 
 const UUID = "11111111-1111-4111-8111-111111111111";
@@ -45,6 +47,41 @@ describe.each(texts)("%j", (text) => {
 test("what was refused or mended is told as results are", () => {
   expect(foundFields([{ status: "error", code: "NOT_OWNER", message: "" }])).toBeUndefined();
   expect(foundFields([{ status: "ok", version: [3, 4], origin: [1, 1], value: "v" }])).toBeUndefined();
+});
+
+test("a client's puts and gets, with one time for all", () => {
+  const line = {
+    id: 4,
+    op: "batch",
+    timeoutMs: 900,
+    rows: [7, "k", "v", "x:1", 8, "k", false, "", 9, "k", { base64: "AAEC" }, ""],
+  };
+  const time = { timeoutMs: 900 };
+  expect(parseCoordinatorRequest(line, 100)).toEqual({
+    id: 4,
+    op: "batch",
+    ops: [
+      { id: 7, op: "put", key: "k", value: "v", operation: "x:1", ...time },
+      { id: 8, op: "get", key: "k", ...time },
+      { id: 9, op: "put", key: "k", value: { base64: "AAEC" }, operation: "", ...time },
+    ],
+  });
+  const { ops } = parseCoordinatorRequest({ ...line, timeoutMs: undefined }, 100) as ClientBatchRequest;
+  expect(ops.map(({ timeoutMs }) => timeoutMs)).toEqual([2_000, 2_000, 2_000]);
+});
+
+const row = [7, "k", "v", "x:1"];
+
+test.each([
+  ["an id", { rows: ["7", "k", "v", ""] }, /^rows\[0\]\.id: /],
+  ["a key", { rows: [...row, 8, "", "v", ""] }, /^rows\[1\]\.key: /],
+  ["a value", { rows: [7, "k", true, ""] }, /^rows\[0\]\.value: /],
+  ["a value too large", { rows: [7, "k", "v".repeat(101), ""] }, /^rows\[0\]\.value: 101 bytes, the limit is 100/],
+  ["an operation", { rows: [7, "k", "v", 1] }, /^rows\[0\]\.operation: /],
+  ["a time", { rows: row, timeoutMs: 0 }, /^timeoutMs: /],
+  ["a row cut short", { rows: row.slice(1) }, /^rows: expected a list/],
+])("bad input of a client: %s", (_what, line, says) => {
+  expect(() => parseCoordinatorRequest({ id: 4, op: "batch", ...line }, 100)).toThrow(says);
 });
 
 const write = [7, 3, 17, 9, "k", "v", "x:1"];
