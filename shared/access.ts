@@ -2,6 +2,8 @@
 // and whoever operates it are admins. Which token has which role, and who is asked for one, is shared/io/door.ts. Pure.
 //
 // What `read` may is listed, so that a message added to the protocol is an admin's until somebody decides otherwise.
+import { ROW_FIELDS } from "./protocol/compact.ts";
+
 export const ROLES = ["read", "admin"] as const;
 export type Role = (typeof ROLES)[number];
 
@@ -23,10 +25,14 @@ type Message = Readonly<Record<string, unknown>>;
 export function mayRead(port: Port, message: Message): boolean {
   const { op } = message;
   if (op === "hello") return message["leader"] === undefined && message["cluster"] === undefined;
-  if (op === "batch" && port === "coordinator") return onlyGets(message["ops"]);
+  if (op === "batch" && port === "coordinator") return onlyGets(message);
   return READS[port].has(op);
 }
 
-function onlyGets(ops: unknown): boolean {
-  return Array.isArray(ops) && ops.every((item: Message | null) => item?.["op"] === "get");
+/** In either form; a line of both is nobody's: the parser refuses it. */
+function onlyGets({ ops, rows }: Message): boolean {
+  if (rows === undefined) return Array.isArray(ops) && ops.every((item: Message | null) => item?.["op"] === "get");
+  return (
+    ops === undefined && Array.isArray(rows) && rows.every((field, at) => at % ROW_FIELDS !== 2 || field === false)
+  );
 }

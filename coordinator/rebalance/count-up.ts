@@ -21,7 +21,7 @@ export interface Holder {
 export type DigestRow = DigestResult["slots"][number];
 
 /**
- * Asks for all slots, in groups. Whoever does not answer is left out. Ends early with the leadership.
+ * Asks for all slots, in groups. Whoever does not answer is not asked again. Ends early with the leadership.
  * @param holders Whom to ask for each slot. `pacer`: undefined where somebody waits for the answer.
  * @param heard Takes every answer.
  */
@@ -31,18 +31,20 @@ export function* countUp(
   heard: (slot: number, row: DigestRow) => void = () => {},
 ): Script<void> {
   const slots = [...holders.keys()];
+  const silent = new Set<NodeId>();
   for (let start = 0; start < slots.length && context.active();) {
     const group = slots.slice(start, start + (pacer?.serving === true ? AT_ONCE.serving : AT_ONCE.idle));
     start += group.length;
     const began = pacer?.begin();
-    const asked = [...byHolder(group, holders)];
+    const asked = [...byHolder(group, holders)].filter(([node]) => !silent.has(node));
     const answers = yield* wait(all(asked.map(([node, list]) => askPeer(context, node, { op: "digest", ...list }))));
     let keys = 0;
     answers.forEach((answer, index) => {
-      if (answer.status !== "ok") return;
+      const [node, list] = asked[index] as (typeof asked)[number];
+      if (answer.status === "error") return void (answer.code === "LOST" && silent.add(node));
       (answer as DigestResult).slots.forEach((row, place) => {
         keys += row[2];
-        heard(asked[index]?.[1].slots[place] ?? 0, row);
+        heard(list.slots[place] as number, row);
       });
     });
     if (pacer && began) yield* pacer.rest(began, keys * WORTH.counted);

@@ -1,8 +1,8 @@
 // Pre-copy (M1): most of the data moves while operations go on. Added members become incoming at S, which wipes what they had; from then
-// on they get uncounted copies of new writes, and they pull what is there from a member, node to node, page by page. While clients are served it is one page
-// at a time, a small one, and rests in between (../cluster/pacing.ts). Then everybody
-// counts up the digests of the slots, which takes a node milliseconds for some thousand new keys: done now, it does not have to be done
-// while the slots are held. None of this has any weight for safety: the reconciliation compares everything again.
+// on they get uncounted copies of new writes, and they pull what is there from a member, node to node, page by page; while clients are
+// served one page at a time, a small one, with rests in between (../cluster/pacing.ts). Then everybody counts up the digests of the slots,
+// which takes a node milliseconds for some thousand new keys: done now, it does not have to be done while the slots are held. None of
+// this has any weight for safety: the reconciliation compares everything again.
 import type { NodeId } from "../../shared/ids.ts";
 import { PAGE_KEYS_MAX, PAGE_KEYS_SERVING } from "../../shared/limits.ts";
 import type { Cursor, PullResult } from "../../shared/protocol/node-messages.ts";

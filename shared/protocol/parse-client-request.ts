@@ -109,9 +109,10 @@ export function parseCoordinatorRequest(message: Fields, bytesMax: number): Coor
 
 /** The requests of a batch line, in whichever form they came. */
 function batchOps(message: Fields, bytesMax: number): DataRequest[] {
-  const { rows } = message;
+  const { rows, ops } = message;
   if (rows === undefined)
     return field.list(message, "ops", BATCH_OPS_MAX, (item) => parseData(field.object(item, ""), bytesMax));
+  if (ops !== undefined) return field.malformed("ops, rows", "one of them");
   return parseRows(rows, {
     bytesMax,
     timeoutMs: bounded(message, "timeoutMs", 1, DEADLINE_MS_MAX) ?? DEADLINE_MS_DEFAULT,

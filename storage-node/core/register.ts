@@ -10,6 +10,7 @@ import type {
   WriteOp,
 } from "../../shared/protocol/node-messages.ts";
 import { utf8Bytes, valueWeight, type StoredRecord } from "../../shared/record.ts";
+import { slotOf } from "../../shared/slot.ts";
 import { compare, equal, format, ZERO, type Version } from "../../shared/version.ts";
 import type { Engine } from "../engine/engine.ts";
 import { NODE_PENDING_BYTES_MAX, NODE_PENDING_WRITES_MAX } from "../../shared/limits.ts";
@@ -53,8 +54,12 @@ export class Registers {
 
   read(op: ReadOp): ReadResult | VersionResult | Refusal {
     if (this.#control.slot(op.slot).role !== "member") return notOwner(op.slot);
-    if (op.brief === true) return { status: "ok", version: this.#engine.version(op.slot, op.key) ?? ZERO };
-    return asResult(this.#engine.read(op.slot, op.key));
+    if (op.brief === true) {
+      const version = this.#engine.version(op.slot, op.key);
+      return version ? { status: "ok", version } : (this.#misplaced(op) ?? { status: "ok", version: ZERO });
+    }
+    const record = this.#engine.read(op.slot, op.key);
+    return record ? asResult(record) : (this.#misplaced(op) ?? ABSENT);
   }
 
   /**
@@ -64,8 +69,11 @@ export class Registers {
   write(op: WriteOp, horizon: Horizon): { readonly status: "ok" } | Refusal {
     const refusal = this.#membership(op);
     if (refusal) return refusal;
-    const pending = this.#pending.find(op.key); // a key has one slot
-    const current = pending?.record.version ?? this.#engine.version(op.slot, op.key) ?? ZERO;
+    const pending = this.#pending.find(op.key);
+    const found = pending?.slot === op.slot ? pending.record.version : this.#engine.version(op.slot, op.key);
+    const misplaced = found ? undefined : this.#misplaced(op);
+    if (misplaced) return misplaced;
+    const current = found ?? ZERO;
     const order = compare(op.version, current);
     if (order > 0 || (order < 0 && this.#control.without.has("N4"))) return this.#store(op, horizon);
     if (pending) horizon.extend(pending.position);
@@ -76,6 +84,15 @@ export class Registers {
     const { role, since } = this.#control.slot(op.slot);
     if (op.op === "write") return role === "member" ? undefined : notOwner(op.slot);
     return role === "incoming" && equal(since, op.stamp) ? undefined : notOwner(op.slot);
+  }
+
+  /**
+   * A key in the wrong slot would live twice: our own bug, refused before it does harm. A key that is there already was in the right one
+   * when it came, so that only new ones are looked at.
+   */
+  #misplaced({ slot, key }: { readonly slot: number; readonly key: string }): Refusal | undefined {
+    const right = slotOf(key, this.#control.state.identity.seed ?? 0);
+    return right === slot ? undefined : refuse("BAD_REQUEST", `slot: the key belongs to slot ${right}, not ${slot}`);
   }
 
   #store(op: WriteOp, horizon: Horizon): { readonly status: "ok" } | Refusal {

@@ -4,7 +4,6 @@ import { unreachable } from "../../shared/assert.ts";
 import { KvError } from "../../shared/errors.ts";
 import { EPOCH_JUMP_MAX } from "../../shared/limits.ts";
 import type { DataOp, OpResult } from "../../shared/protocol/node-messages.ts";
-import { slotOf } from "../../shared/slot.ts";
 import { compare, format, highest, ZERO, type Stamp } from "../../shared/version.ts";
 import type { ControlRecord, Engine } from "../engine/engine.ts";
 import type { Control } from "./control.ts";
@@ -71,10 +70,10 @@ export class SlotOperations {
   perform(op: DataOp, horizon: Horizon): OpResult {
     switch (op.op) {
       case "read":
-        return this.stale(op.slot, op.stamp) ?? this.#misplaced(op) ?? this.#registers.read(op);
+        return this.stale(op.slot, op.stamp) ?? this.#registers.read(op);
       case "write":
       case "copy":
-        return this.stale(op.slot, op.stamp) ?? this.#misplaced(op) ?? this.#registers.write(op, horizon);
+        return this.stale(op.slot, op.stamp) ?? this.#registers.write(op, horizon);
       case "seal":
       case "incoming":
       case "copied":
@@ -112,14 +111,6 @@ export class SlotOperations {
       if (refusal) return refusal;
     }
     return undefined;
-  }
-
-  /** A key in the wrong slot would live twice: our own bug, refused before it does harm. */
-  #misplaced(op: { readonly slot: number; readonly key: string }): OpResult | undefined {
-    const slot = slotOf(op.key, this.#control.state.identity.seed ?? 0);
-    return slot === op.slot
-      ? undefined
-      : refuse("BAD_REQUEST", `slot: the key belongs to slot ${slot}, not ${op.slot}`);
   }
 }
 

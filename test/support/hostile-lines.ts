@@ -21,6 +21,10 @@ const REQUESTS: readonly { readonly [field: string]: Json }[] = [
   { op: "prepare", epoch: 1, owner: "o" },
   { op: "accept", ballot: [1, 1], owner: "o", state: "{}" },
   { op: "batch", ops: [{ id: 1, op: "get", key: "k" }] },
+  { op: "hello", versions: [1, 1], compact: true },
+  { op: "batch", timeoutMs: 100, rows: [1, "k", false, "", 2, "k", "v", "c:1"] },
+  { op: "batch", cluster: "c", incarnation: "i", group: 0, epoch: 1, writes: [1, 1, 0, 1, "k", "v", ""] },
+  { op: "batch", cluster: "c", incarnation: "i", group: 0, epoch: 1, reads: [1, 1, 0, "k", 0] },
   {
     op: "batch",
     cluster: "c",

@@ -43,10 +43,10 @@ export class NodeBench {
     return bench;
   }
 
-  /** Node A, serving `SLOT` since `FIRST`. */
-  static member(): NodeBench {
+  /** Node A, serving `SLOT`, or others, since `FIRST`. */
+  static member(slots: readonly number[] = [SLOT]): NodeBench {
     const bench = NodeBench.adopted();
-    bench.ask([{ op: "install", slots: [SLOT], stamp: FIRST, committed: FIRST, first: true }]);
+    bench.ask([{ op: "install", slots, stamp: FIRST, committed: FIRST, first: true }]);
     return bench;
   }
 

@@ -132,6 +132,11 @@ describe("with a token", () => {
     const inner = ["follow", "prepare", "accept", "inspect", "prevote", "heartbeat", "something new"];
     const batches = [
       { op: "batch", ops: [{ op: "get", key: "a" }] },
+      { op: "batch", rows: [1, "a", false, "", 2, "b", false, ""] },
+      { op: "batch", rows: [1, "a", false, "", 2, "b", "v", ""] },
+      { op: "batch", rows: [1, "a", "v", ""], ops: [] },
+      { op: "batch", rows: [1, "a", false, ""], ops: [{ op: "put" }] },
+      { op: "batch", rows: "get" },
       { op: "batch", ops: [{ op: "get", key: "a" }, { op: "put" }] },
       { op: "batch", ops: [null] },
       { op: "batch", ops: "get" },
@@ -143,11 +148,12 @@ describe("with a token", () => {
     expect(taken.filter((index) => index >= 0).sort((a, b) => a - b)).toEqual([
       ...looks.keys(),
       asked.indexOf(batches[0] as (typeof asked)[number]),
+      asked.indexOf(batches[1] as (typeof asked)[number]),
     ]);
     const refusals = answers.filter(({ status }) => status !== "ok");
-    expect(refusals).toHaveLength(asked.length - looks.length - 1);
+    expect(refusals).toHaveLength(asked.length - looks.length - 2);
     expect(new Set(refusals.map(({ code }) => code))).toEqual(new Set(["FORBIDDEN"]));
-    expect(port.passed).toHaveLength(looks.length + 2);
+    expect(port.passed).toHaveLength(looks.length + 3);
   });
 
   test("N2: a reader's batch at a node is refused, since its epoch would raise the fence", async () => {

@@ -80,6 +80,7 @@ test.each([
   ["an operation", { rows: [7, "k", "v", 1] }, /^rows\[0\]\.operation: /],
   ["a time", { rows: row, timeoutMs: 0 }, /^timeoutMs: /],
   ["a row cut short", { rows: row.slice(1) }, /^rows: expected a list/],
+  ["both forms", { rows: row, ops: [] }, /^ops, rows: expected one of them/],
 ])("bad input of a client: %s", (_what, line, says) => {
   expect(() => parseCoordinatorRequest({ id: 4, op: "batch", ...line }, 100)).toThrow(says);
 });

@@ -1,8 +1,10 @@
 // Registers of a storage node: which writes they take (N4), what they serve (N5), and what an answer states (N8).
 import { describe, expect, test } from "vitest";
+import { SLOTS } from "../../../shared/limits.ts";
 import { KEY, NodeBench, read, SLOT, step, write, FIRST, type Message } from "../../support/node-bench.ts";
 
 const STORED = { status: "ok", results: [{ status: "ok" }] };
+const OTHER = (SLOT + 1) % SLOTS;
 const ABSENT = { status: "ok", version: [0, 0], value: null };
 
 function superseded(current: readonly number[]): Message {
@@ -194,4 +196,24 @@ test("N5: a brief read tells the durable version alone, (0,0) where nothing was 
   expect(node.line([brief])).toMatchObject([{ results: [{ status: "ok", version: [1, 5] }] }]);
   node.sync();
   expect(node.ask([brief])).toEqual([{ status: "ok", version: [1, 6] }]);
+});
+
+describe("a key in a slot that is not its own", () => {
+  const astray = { ...write([1, 5]), slot: OTHER };
+  const refused = { code: "BAD_REQUEST", message: `slot: the key belongs to slot ${SLOT}, not ${OTHER}` };
+
+  test("is refused where it would be new, whether it waits for the disk in its own slot, is there, or is nowhere", () => {
+    const node = NodeBench.member([SLOT, OTHER]);
+    expect(node.ask([astray])).toMatchObject([refused]);
+    expect(node.line([write([1, 4])])).toEqual([]);
+    expect(node.line([astray])).toMatchObject([{ results: [refused] }]);
+    node.sync();
+    expect(node.ask([astray])).toMatchObject([refused]);
+    expect(node.ask([read()])).toMatchObject([{ status: "ok", version: [1, 4] }]);
+  });
+
+  test("is not looked for there", () => {
+    const node = NodeBench.member([SLOT, OTHER]);
+    for (const brief of [true, false]) expect(node.ask([{ ...read(), slot: OTHER, brief }])).toMatchObject([refused]);
+  });
 });
