@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { connect } from "../../shared/client/connect.ts";
+import { WRITE_FIELDS } from "../../shared/protocol/compact.ts";
 import { closeEverything } from "../support/cluster-checks.ts";
 import { ClusterProcess } from "../support/cluster-process.ts";
 import { parseTrace, straceInto, type SystemCall } from "../support/system-calls.ts";
@@ -52,12 +53,9 @@ function acknowledgedAt(calls: readonly SystemCall[]): Map<string, number> {
     const lines = ((pieces.get(stream) ?? "") + call.data).split("\n"); // they may be cut anywhere
     pieces.set(stream, lines.pop() ?? "");
     for (const line of lines) {
-      const { id, status: told, ops, results } = JSON.parse(line) as Line;
-      if (reading)
-        asked.set(
-          `${call.on} ${id}`,
-          (ops ?? []).map((op) => (op.op === "write" ? op.key : undefined)),
-        );
+      const sent = JSON.parse(line) as Line;
+      const { id, status: told, results } = sent;
+      if (reading) asked.set(`${call.on} ${id}`, keysOf(sent));
       // Without results, the line's own status is that of each operation.
       asked.get(`${call.on} ${id}`)?.forEach((key, index) => {
         const status = results ? results[index]?.status : told;
@@ -68,9 +66,16 @@ function acknowledgedAt(calls: readonly SystemCall[]): Map<string, number> {
   return times;
 }
 
+/** The keys that a line writes, at the places of their operations in it; compact or not. */
+function keysOf({ ops = [], writes = [] }: Line): (string | undefined)[] {
+  const isKey = (_: unknown, at: number): boolean => at % WRITE_FIELDS === 4;
+  return [...ops.map(({ op, key }) => (op === "write" ? key : undefined)), ...(writes.filter(isKey) as string[])];
+}
+
 /** What a line of the node's port may hold. */
 interface Line {
   readonly id: number;
+  readonly writes?: readonly unknown[];
   readonly status?: string;
   readonly ops?: readonly { readonly op: string; readonly key?: string }[];
   readonly results?: readonly { readonly status: string }[];
