@@ -44,7 +44,7 @@ export class Progress {
       slotsMoved: this.slotsMoved,
       slotsTotal: this.slotsTotal,
       keysMoved: this.keysMoved,
-      keysTotal: this.keysTotal,
+      keysTotal: Math.max(this.keysTotal, this.keysMoved), // clients go on writing new ones
       bytesMoved: this.bytesMoved,
       elapsedMs: Math.round((this.#endedAt ?? now) - this.#startedAt),
       ...(freezeMs && { freezeMs }),
