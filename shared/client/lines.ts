@@ -17,10 +17,10 @@ export type LineKind = "alone" | "objects" | { readonly time: string };
 const BYTES_PER_UNIT_MAX = 3;
 /**
  * Far fewer than are allowed. What is issued together comes back together and is issued together again: in one long line it would go round
- * as one crowd, with everybody else waiting at each station; in short ones each operation costs more (measured with 32, 48, 64, 96 and 128:
- * puts with 64 in flight and more +10 to +30 % from 32 to 64, gets +15 % with 256; no difference beyond).
+ * as one crowd, with everybody else waiting at each station. In short ones it is at several at a time, though each operation costs more:
+ * of 16 to 128, 32 was best for gets with 64 in flight, and as good as any but for the longest for puts.
  */
-export const LINE_OPS_MAX = 64;
+export const LINE_OPS_MAX = 32;
 /** From here on the bytes of an operation are counted. */
 const COUNTED_UNITS = 2_048;
 
