@@ -19,7 +19,7 @@ interface Line {
 export class CompactAnswers {
   readonly #send: (client: ClientNumber, message: object) => void;
   readonly #clients = new Set<ClientNumber>();
-  #lines = new Map<ClientNumber, Line>();
+  readonly #lines = new Map<ClientNumber, Line>();
 
   constructor(send: (client: ClientNumber, message: object) => void) {
     this.#send = send;

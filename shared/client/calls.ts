@@ -8,7 +8,6 @@ import { TransientMap } from "../transient-map.ts";
 import type { PlainAnswer, SessionMessage } from "./answers.ts";
 import { errorOf } from "./answers.ts";
 import { LineCutter } from "./lines.ts";
-import { VALUES_FIELDS, WRITTEN_FIELDS } from "../protocol/compact.ts";
 
 /** Something asked of a session, and who wants to know. It belongs to the session from `ask` on, and is asked once. */
 export interface Call {
@@ -115,7 +114,7 @@ export class Calls {
     return cutter.end();
   }
 
-  /** Settles what a line answers. Returns the operation where it was answered ok, else null. */
+  /** Settles what an answer is for. Returns the operation where it was answered ok, else null. */
   answered(message: Record<string, unknown>): SessionMessage["op"] | null {
     const call = this.#inFlight.get(message["id"] as number);
     if (call === undefined) this.#lineRefused(message); // or the answer came after the deadline
@@ -127,33 +126,6 @@ export class Calls {
       return call.op;
     }
     return null;
-  }
-
-  /** Settles what a compact line answers. Returns the highest epoch that it gave to a write; 0 where there is none. */
-  answeredCompact({ written, values }: Readonly<Record<string, unknown>>): number {
-    const puts = Array.isArray(written) ? (written as readonly number[]) : [];
-    let epoch = 0;
-    for (let at = 0; at < puts.length; at += WRITTEN_FIELDS) {
-      const given = puts[at + 1] as number;
-      const version = `${given}.${puts[at + 2]}`;
-      const told = this.#answeredOk({ id: puts[at] as number, status: "ok", version });
-      if (told && given > epoch) epoch = given;
-    }
-    const gets = Array.isArray(values) ? (values as readonly unknown[]) : [];
-    for (let at = 0; at < gets.length; at += VALUES_FIELDS) {
-      const version = `${String(gets[at + 1])}.${String(gets[at + 2])}`;
-      this.#answeredOk({ id: gets[at] as number, status: "ok", value: gets[at + 3], version });
-    }
-    return epoch;
-  }
-
-  /** False where nobody waits for it any more. */
-  #answeredOk(answer: PlainAnswer): boolean {
-    const call = this.#inFlight.get(answer.id);
-    if (call === undefined) return false;
-    this.#settle(call);
-    call.answered(answer);
-    return true;
   }
 
   /** Resolves when every call made so far is settled. */

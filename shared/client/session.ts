@@ -8,6 +8,7 @@ import type { NdjsonConnection } from "../io/ndjson-connection.ts";
 import { monotonicMs } from "../io/system-clock.ts";
 import { DEADLINE_MS_DEFAULT, VALUE_BYTES_MAX_DEFAULT } from "../limits.ts";
 import type { ClientHelloAnswer } from "../protocol/client-messages.ts";
+import { answersIn } from "../protocol/compact.ts";
 import { PROTOCOL_VERSIONS } from "../protocol/version.ts";
 import { parsePair } from "../version.ts";
 import type { AnswerTo, PlainAnswer, SessionMessage } from "./answers.ts";
@@ -214,13 +215,15 @@ export class Session {
 
   #received(messages: Record<string, unknown>[]): void {
     for (const message of messages) {
-      if (message["id"] === undefined) this.#raiseEpoch(this.#calls.answeredCompact(message));
-      else {
-        const op = this.#calls.answered(message);
-        if (op === "put" || op === "delete") this.#versionGiven(message["version"]);
-      }
+      if (message["id"] === undefined) for (const answer of answersIn(message)) this.#answered(answer);
+      else this.#answered(message);
     }
     if (this.#calls.waiting > 0) this.#scheduleFlush();
+  }
+
+  #answered(answer: Record<string, unknown>): void {
+    const op = this.#calls.answered(answer);
+    if (op === "put" || op === "delete") this.#versionGiven(answer["version"]);
   }
 
   /** Nearly every version is of the epoch known already: seen by its first characters, so that few are parsed. */

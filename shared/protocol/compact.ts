@@ -13,6 +13,7 @@
 //
 // Everything else, each error for one, travels as objects. Pure.
 import type { WireValue } from "../record.ts";
+import { format } from "../version.ts";
 import type { BatchRequest, DataOp, OpResult, ReadResult, VersionResult } from "./node-messages.ts";
 
 export const WRITE_FIELDS = 7;
@@ -55,6 +56,20 @@ export function foundAt(found: readonly unknown[], index: number, brief: boolean
   const value = found[at + 2] as WireValue | null;
   const operation = found[at + 3] as string;
   return operation === "" ? { status: "ok", version, value } : { status: "ok", version, value, operation };
+}
+
+/** The answers in a compact line of a coordinator, as they would be in lines of their own. */
+export function answersIn({ written, values }: Readonly<Record<string, unknown>>): Record<string, unknown>[] {
+  const answers: Record<string, unknown>[] = [];
+  const puts = Array.isArray(written) ? (written as readonly number[]) : [];
+  for (let at = 0; at < puts.length; at += WRITTEN_FIELDS)
+    answers.push({ id: puts[at], status: "ok", version: format([puts[at + 1] as number, puts[at + 2] as number]) });
+  const gets = Array.isArray(values) ? (values as readonly (number | WireValue)[]) : [];
+  for (let at = 0; at < gets.length; at += VALUES_FIELDS) {
+    const version = format([gets[at + 1] as number, gets[at + 2] as number]);
+    answers.push({ id: gets[at], status: "ok", value: gets[at + 3], version });
+  }
+  return answers;
 }
 
 function isRead({ op }: DataOp): boolean {

@@ -112,8 +112,9 @@ export type DataOp = ReadOp | WriteOp | SlotsOp | InstallOp | RemoveOp | PurgeOp
 /**
  * The envelope of data operations: who it is for, and who leads. On the wire they are a list of objects, `ops`, or compact, `writes` or
  * `reads` (compact.ts). Answered with `results`, one an operation; where there are several and each is a mere ok, `results` is left out;
- * what compact reads found, none of it mended, is a compact list, too, `found`. Where reads have more to tell than a line holds, there are fewer results than
- * operations, at least one: the others were not carried out, and are asked again. A refusal of the line is that of each operation in it.
+ * what compact reads found, none of it mended, is a compact list, too, `found`. Where reads have more to tell than a line holds, there
+ * are fewer results than operations, at least one: the others were not carried out, and are asked again. A refusal of the line is that
+ * of each operation in it.
  */
 export interface BatchRequest {
   readonly id: number;

@@ -1,6 +1,7 @@
 // World: storage nodes, coordinators and clients in one process, on a virtual clock, network and disk, all driven by one seed. The cores
 // are the real ones. This file wires them together and asks questions of the whole; what goes wrong, and when, is decided elsewhere.
-import { answersIn, asRequested } from "../support/compact-line.ts";
+import { answersIn } from "../../shared/protocol/compact.ts";
+import { asRequested } from "../support/compact-line.ts";
 import type { Coordinator } from "../../coordinator/coordinator.ts";
 import type { Upkeep } from "../../coordinator/leader.ts";
 import { Timers } from "../../shared/timers.ts";
@@ -224,7 +225,7 @@ export class Asking {
   }
 
   #line(line: Message): void {
-    for (const message of answersIn(line)) this.#answered(message);
+    for (const message of line["id"] === undefined ? answersIn(line) : [line]) this.#answered(message);
   }
 
   #answered(message: Message): void {

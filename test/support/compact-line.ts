@@ -1,6 +1,6 @@
 // Compact lines (shared/protocol/compact.ts) as fields rather than text: what the lines that the edges make of messages are parsed to. For the
 // simulator, whose messages never are text.
-import { compactForm, VALUES_FIELDS, WRITTEN_FIELDS } from "../../shared/protocol/compact.ts";
+import { compactForm } from "../../shared/protocol/compact.ts";
 import type { BatchRequest, ReadOp, WriteOp } from "../../shared/protocol/node-messages.ts";
 
 /** The message as it arrives. */
@@ -31,20 +31,6 @@ export function asRequested(request: Fields): Fields {
   if (said || (op !== "put" && op !== "get") || (consistency ?? "quorum") !== "quorum") return request;
   const row = op === "get" ? [id, key, false, ""] : [id, key, value, operation];
   return { id, op: "batch", timeoutMs, rows: row };
-}
-
-/** The answers in a line of a coordinator. */
-export function answersIn(line: Fields): Fields[] {
-  if (line["id"] !== undefined) return [line];
-  const { written = [], values = [] } = line as { written?: readonly number[]; values?: readonly unknown[] };
-  const answers: Fields[] = [];
-  for (let at = 0; at < written.length; at += WRITTEN_FIELDS)
-    answers.push({ id: written[at], status: "ok", version: `${written[at + 1]}.${written[at + 2]}` });
-  for (let at = 0; at < values.length; at += VALUES_FIELDS) {
-    const version = `${String(values[at + 1])}.${String(values[at + 2])}`;
-    answers.push({ id: values[at], status: "ok", value: values[at + 3], version });
-  }
-  return answers;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
