@@ -76,7 +76,9 @@ export class NdjsonReader {
     // decodeStrings false: it is fed strings, which were decoded once already. maxLength is never reached (only whole
     // lines go in); it is there so that a mistake of ours cannot grow without bound.
     const options = { strict: true, maxLength: this.#lineBytesMax, decodeStrings: false };
-    const parser: Transform = parse(options);
+    // What it splits at, as split2 keeps it. Its pattern for both kinds of line ends searches each text for what JSON.parse skips anyway,
+    // and costs a node a thirtieth of its time.
+    const parser: Transform = Object.assign(parse(options), { matcher: "\n" });
     parser.on("data", (message: Record<string, unknown>) => this.#messages.push(message));
     parser.on("error", () => this.#bad("BAD_JSON", "the line is not valid JSON; send one JSON object a line"));
     return parser;

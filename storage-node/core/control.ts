@@ -3,7 +3,7 @@
 // never rests on something that a crash could take back (N3, N8).
 import { assert, unreachable } from "../../shared/assert.ts";
 import { SLOTS } from "../../shared/limits.ts";
-import { compare, type Stamp } from "../../shared/version.ts";
+import { highest, type Stamp } from "../../shared/version.ts";
 import { applyControl, slotState } from "../engine/control-state.ts";
 import type { ControlRecord, ControlState, Engine, SlotState, WriteRecord } from "../engine/engine.ts";
 
@@ -17,8 +17,9 @@ export class Control {
   #identityUntil = 0;
   readonly #slotUntil = new Float64Array(SLOTS);
   #slotsUntil = 0;
-  /** Kept rather than made for every operation that is compared with it. */
-  #fenceStamp: Stamp;
+  /** `floor` of every slot, in flat arrays: each operation is compared with it, and slots and their stamps lie all over the heap. */
+  readonly #floorEpochs = new Float64Array(SLOTS);
+  readonly #floorNumbers = new Float64Array(SLOTS);
 
   /** Rules switched off, by the mutation check of the simulator only. */
   readonly without: ReadonlySet<string>;
@@ -27,7 +28,7 @@ export class Control {
     this.#engine = engine;
     this.without = without;
     this.state = engine.recovered;
-    this.#fenceStamp = [this.state.fence, 0];
+    for (let slot = 0; slot < SLOTS; slot++) this.#refloor(slot);
   }
 
   /** Position up to which everything is durable. */
@@ -67,7 +68,10 @@ export class Control {
       case "role":
       case "stamp":
       case "copied":
-        for (const slot of record.slots) this.#slotUntil[slot] = position;
+        for (const slot of record.slots) {
+          this.#slotUntil[slot] = position;
+          this.#refloor(slot);
+        }
         this.#slotsUntil = position;
         return;
       case "remove":
@@ -76,7 +80,7 @@ export class Control {
         this.#slotsUntil = position;
         return;
       case "fence":
-        this.#fenceStamp = [record.epoch, 0];
+        for (let slot = 0; slot < SLOTS; slot++) this.#refloor(slot);
         this.#fenceUntil = position;
         return;
       case "identity":
@@ -115,7 +119,18 @@ export class Control {
 
   /** N6: the lowest stamp that this slot accepts: its own, or (fence, 0) where that is higher. */
   floor(slot: number): Stamp {
-    const { stamp } = this.slot(slot);
-    return compare(stamp, this.#fenceStamp) >= 0 ? stamp : this.#fenceStamp;
+    return [this.#floorEpochs[slot] ?? 0, this.#floorNumbers[slot] ?? 0];
+  }
+
+  /** N6: positive where a stamp is news for the slot, negative where it is stale. */
+  order(slot: number, [epoch, n]: Stamp): number {
+    const byEpoch = epoch - (this.#floorEpochs[slot] as number);
+    return byEpoch === 0 ? n - (this.#floorNumbers[slot] as number) : byEpoch;
+  }
+
+  #refloor(slot: number): void {
+    const [epoch, n] = highest(this.slot(slot).stamp, [this.state.fence, 0]);
+    this.#floorEpochs[slot] = epoch;
+    this.#floorNumbers[slot] = n;
   }
 }

@@ -10,7 +10,7 @@ import type {
   SlotsOp,
   SlotsResult,
 } from "../../shared/protocol/node-messages.ts";
-import { compare, equal, format, isZero, type Stamp } from "../../shared/version.ts";
+import { equal, format, isZero, type Stamp } from "../../shared/version.ts";
 import type { ControlRecord } from "../engine/engine.ts";
 import type { Control } from "./control.ts";
 import { refuse } from "./refuse.ts";
@@ -25,7 +25,7 @@ export function staleSlot(slot: number, floor: Stamp): Refusal {
 
 /** N6: slots for which `stamp` is news; they are raised, durably, before anything at that stamp is answered. */
 export function raises(control: Control, slot: number, stamp: Stamp): boolean {
-  return compare(stamp, control.floor(slot)) > 0;
+  return control.order(slot, stamp) > 0;
 }
 
 /** `incoming`, `drop`, `seal`, `copied`: one step of a re-seating for many slots. */
@@ -62,7 +62,7 @@ export function changeSlots(control: Control, op: SlotsOp): Settled<SlotsResult>
 export function install(control: Control, op: InstallOp): Settled<SlotsResult> {
   const judge = (slot: number): Verdict => {
     const state = control.slot(slot);
-    if (compare(op.stamp, control.floor(slot)) < 0) return "STALE_SLOT";
+    if (control.order(slot, op.stamp) < 0) return "STALE_SLOT";
     if (state.role === "member") return raises(control, slot, op.stamp) ? "done" : "nothing";
     if (state.role === "incoming") return equal(state.since, op.committed) && state.copied ? "done" : "NOT_OWNER";
     // Nothing was ever stored in a slot that never had a role, whatever stamps it has seen.
@@ -105,13 +105,13 @@ export function roles(control: Control): RolesResult {
 }
 
 function sealed(control: Control, slot: number, stamp: Stamp): Verdict {
-  if (compare(stamp, control.floor(slot)) < 0) return "STALE_SLOT";
+  if (control.order(slot, stamp) < 0) return "STALE_SLOT";
   return control.slot(slot).role === "member" ? "nothing" : "NOT_OWNER";
 }
 
 /** From any role, at a higher stamp; at the same stamp only a repetition is in order (N7). */
 function becomeIncoming(control: Control, slot: number, stamp: Stamp): Verdict {
-  if (compare(stamp, control.floor(slot)) < 0) return "STALE_SLOT";
+  if (control.order(slot, stamp) < 0) return "STALE_SLOT";
   const state = control.slot(slot);
   if (equal(state.stamp, stamp))
     return state.role === "incoming" && equal(state.since, stamp) ? "nothing" : "NOT_OWNER";
@@ -119,13 +119,13 @@ function becomeIncoming(control: Control, slot: number, stamp: Stamp): Verdict {
 }
 
 function becomeNone(control: Control, slot: number, stamp: Stamp): Verdict {
-  if (compare(stamp, control.floor(slot)) < 0) return "STALE_SLOT";
+  if (control.order(slot, stamp) < 0) return "STALE_SLOT";
   const state = control.slot(slot);
   return state.role === "none" && !raises(control, slot, stamp) ? "nothing" : "done";
 }
 
 function becomeCopied(control: Control, slot: number, stamp: Stamp): Verdict {
-  if (compare(stamp, control.floor(slot)) < 0) return "STALE_SLOT";
+  if (control.order(slot, stamp) < 0) return "STALE_SLOT";
   const state = control.slot(slot);
   if (state.role !== "incoming" || !equal(state.since, stamp)) return "NOT_OWNER";
   return state.copied ? "nothing" : "done";

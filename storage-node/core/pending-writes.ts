@@ -10,6 +10,7 @@ import type { WriteRecord } from "../engine/engine.ts";
 
 /** A write on its way to the disk: what the log was given is also what later writes of the key are compared with. */
 export interface PendingWrite extends WriteRecord {
+  readonly place: number;
   /** Log position at which it is durable. */
   position: number;
 }

@@ -70,12 +70,14 @@ export class Registers {
     const refusal = this.#membership(op);
     if (refusal) return refusal;
     const pending = this.#pending.find(op.key);
-    const found = pending?.slot === op.slot ? pending.record.version : this.#engine.version(op.slot, op.key);
+    const isPending = pending?.slot === op.slot;
+    const found = isPending ? pending.record.version : this.#engine.version(op.slot, op.key);
+    const place = isPending ? pending.place : this.#engine.place;
     const misplaced = found ? undefined : this.#misplaced(op);
     if (misplaced) return misplaced;
     const current = found ?? ZERO;
     const order = compare(op.version, current);
-    if (order > 0 || (order < 0 && this.#control.without.has("N4"))) return this.#store(op, horizon);
+    if (order > 0 || (order < 0 && this.#control.without.has("N4"))) return this.#store(op, place, horizon);
     if (pending) horizon.extend(pending.position);
     return order === 0 ? OK : superseded(current);
   }
@@ -95,7 +97,7 @@ export class Registers {
     return right === slot ? undefined : refuse("BAD_REQUEST", `slot: the key belongs to slot ${right}, not ${slot}`);
   }
 
-  #store(op: WriteOp, horizon: Horizon): { readonly status: "ok" } | Refusal {
+  #store(op: WriteOp, place: number, horizon: Horizon): { readonly status: "ok" } | Refusal {
     const { slot, key, version, value } = op;
     const weight = weightOf(key, value);
     const { count, bytes } = this.#pending;
@@ -103,7 +105,7 @@ export class Registers {
       return refuse("OVERLOADED", "too many writes wait for the disk: send less at a time");
     if (!this.#engine.accepts(weight)) return this.#noRoom();
     const record: StoredRecord = { version, origin: op.origin ?? version, value, operation: op.operation ?? "" };
-    const pending: PendingWrite = { type: "write", slot, key, record, position: 0 };
+    const pending: PendingWrite = { type: "write", slot, key, record, place, position: 0 };
     pending.position = this.#control.write(pending);
     this.#pending.add(pending);
     if (!this.#control.without.has("N4-durable")) horizon.extend(pending.position);

@@ -4,7 +4,7 @@ import { unreachable } from "../../shared/assert.ts";
 import { KvError } from "../../shared/errors.ts";
 import { EPOCH_JUMP_MAX } from "../../shared/limits.ts";
 import type { DataOp, OpResult } from "../../shared/protocol/node-messages.ts";
-import { compare, format, highest, ZERO, type Stamp } from "../../shared/version.ts";
+import { format, highest, ZERO, type Stamp } from "../../shared/version.ts";
 import type { ControlRecord, Engine } from "../engine/engine.ts";
 import type { Control } from "./control.ts";
 import { changeSlots, install, purge, raises, remove, roles, staleSlot } from "./ownership.ts";
@@ -101,8 +101,9 @@ export class SlotOperations {
 
   /** The refusal of an operation whose stamp is older than the slot's (N6). */
   stale(slot: number, stamp: Stamp): OpResult | undefined {
-    const floor = this.#control.floor(slot);
-    return compare(stamp, floor) < 0 && !this.#control.without.has("N6") ? staleSlot(slot, floor) : undefined;
+    const control = this.#control;
+    if (control.order(slot, stamp) >= 0 || control.without.has("N6")) return undefined;
+    return staleSlot(slot, control.floor(slot));
   }
 
   #staleAny(slots: readonly number[], stamps: readonly Stamp[]): OpResult | undefined {

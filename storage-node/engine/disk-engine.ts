@@ -13,7 +13,7 @@ import { ENGINE_LIMITS } from "./engine-limits.ts";
 import type { EngineLimits } from "./engine-limits.ts";
 import { realFiles } from "./file-layer.ts";
 import type { FileLayer } from "./file-layer.ts";
-import { DATA_FORMAT, DataDirectoryError, newFormat, readFormat, writeFormat } from "./format.ts";
+import { checkUnused, DATA_FORMAT, DataDirectoryError, newFormat, readFormat, writeFormat } from "./format.ts";
 import type { DataFormat } from "./format.ts";
 import { Keyspace } from "./keyspace.ts";
 import { Log } from "./log.ts";
@@ -21,7 +21,7 @@ import type { DurableBatch } from "./log.ts";
 import { BodyWalk } from "./record-codec.ts";
 import { recover } from "./recovery.ts";
 import type { Recovered } from "./recovery.ts";
-import { segmentNumber, Segments } from "./segments.ts";
+import { Segments } from "./segments.ts";
 import { Space } from "./space.ts";
 import type { SlotAccount } from "./slot-account.ts";
 import { isTable, Table } from "./table.ts";
@@ -90,15 +90,6 @@ async function openTable(directory: string, limits: EngineLimits): Promise<Table
   } catch (error) {
     throw new DataDirectoryError(`the table in ${directory} cannot be opened (${(error as Error).message}): ${advice}`);
   }
-}
-
-/** A directory without a format file must hold nothing of ours but what an interrupted first start leaves. */
-async function checkUnused(files: FileLayer, directory: string): Promise<void> {
-  const names = await files.names(directory);
-  if (!names.some((name) => segmentNumber(name) !== undefined)) return;
-  throw new DataDirectoryError(
-    `${directory} holds log segments but no format file: restore the file from a backup, or start with an empty directory`,
-  );
 }
 
 /** The first transaction of a table. Where the format file exists, the table must hold its state already. */
@@ -245,20 +236,16 @@ export class DiskEngine implements Engine {
     }
   }
 
+  get place(): number {
+    return this.#parts.keyspace.place;
+  }
+
   list(slot: number, after: string | undefined, limit: number): ListedEntry[] {
-    try {
-      return this.#parts.keyspace.list(slot, after, limit);
-    } catch (error) {
-      return this.#broken(error as Error);
-    }
+    return this.#looked(() => this.#parts.keyspace.list(slot, after, limit));
   }
 
   summary(slot: number): SlotSummary {
-    try {
-      return this.#parts.keyspace.summary(slot);
-    } catch (error) {
-      return this.#broken(error as Error);
-    }
+    return this.#looked(() => this.#parts.keyspace.summary(slot));
   }
 
   lastSummary(slot: number): SlotSummary {
@@ -324,7 +311,7 @@ export class DiskEngine implements Engine {
     const bodies = new BodyWalk(batch.payload);
     for (const record of batch.records) {
       bodies.next();
-      if (record.type === "write") keyspace.write(record.slot, record.key, bodies);
+      if (record.type === "write") keyspace.write(record.slot, record.key, bodies, record.place);
       else takeEffect(keyspace, control, record);
     }
     this.#position = batch.position;
@@ -382,6 +369,14 @@ export class DiskEngine implements Engine {
     await this.#space.check();
     this.#checkpointing = undefined;
     this.#considerCheckpoint();
+  }
+
+  #looked<Found>(look: () => Found): Found {
+    try {
+      return look();
+    } catch (error) {
+      return this.#broken(error as Error);
+    }
   }
 
   /** A table that cannot be read. */

@@ -29,6 +29,8 @@ export interface WriteRecord {
   readonly slot: number;
   readonly key: string;
   readonly record: StoredRecord;
+  /** `Engine.place` of the register, where its writer has it: the engine looks there first. */
+  readonly place?: number;
 }
 
 /** Every durable change but the write of a register. */
@@ -109,6 +111,8 @@ export interface Engine {
   read(slot: number, key: string): StoredRecord | undefined;
   /** The version of what `read` would return, for less: nothing else is decoded. */
   version(slot: number, key: string): Version | undefined;
+  /** Where `version` came upon what it was asked for last: a hint. Negative where it did not. */
+  readonly place: number;
   /** Up to `limit` durable entries of a slot with key > after, in code-unit-independent byte order of UTF-8, tombstones included. */
   list(slot: number, after: string | undefined, limit: number): ListedEntry[];
   /** Counts up what changed since it was asked last: some microseconds a register. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Incarnation } from "../../shared/ids.ts";
 import { systemCode } from "./file-layer.ts";
 import type { FileLayer } from "./file-layer.ts";
+import { segmentNumber } from "./segments.ts";
 
 /**
  * The format this program writes. Older released formats open; a newer one is refused.
@@ -44,6 +45,15 @@ export async function readFormat(files: FileLayer, directory: string): Promise<D
     );
   }
   return { format: parsed.format, incarnation: parsed.incarnation };
+}
+
+/** A directory without a format file must hold nothing of ours but what an interrupted first start leaves. @throws DataDirectoryError */
+export async function checkUnused(files: FileLayer, directory: string): Promise<void> {
+  const names = await files.names(directory);
+  if (!names.some((name) => segmentNumber(name) !== undefined)) return;
+  throw new DataDirectoryError(
+    `${directory} holds log segments but no format file: restore the file from a backup, or start with an empty directory`,
+  );
 }
 
 /** A format with a new incarnation, for a new directory. */

@@ -126,13 +126,14 @@ export class Generation {
     return { bytes, start: this.#field(entry, START), end: this.#field(entry, END) };
   }
 
-  /** Sets a register, or notes that it is gone where there is no body. */
-  set(slot: number, key: string, body: Body | undefined): void {
+  /**
+   * Sets a register, or notes that it is gone where there is no body.
+   * @param near Its entry, perhaps: looking it up again would wait for memory once more.
+   */
+  set(slot: number, key: string, body: Body | undefined, near: Entry = NONE): void {
     assert(slot >= 0 && slot < SLOTS, "a slot is within range");
-    const hash = fnv1a(key, SALT ^ slot);
-    let entry = this.#find(slot, key, hash);
-    if (entry === NONE) entry = this.#add(slot, key, hash);
-    else if (!this.waits(entry)) this.#wait(slot, entry);
+    const entry = this.#isAt(near, slot, key) ? near : this.#findOrAdd(slot, key);
+    if (!this.waits(entry)) this.#wait(slot, entry);
     if (body) this.#put(entry, body);
     else this.#rows[entry * ROW + END] = 0;
   }
@@ -221,8 +222,19 @@ export class Generation {
     for (let place = (hash << 1) & mask; ; place = (place + 2) & mask) {
       const entry = (index[place + 1] as number) - 1;
       if (entry === NONE) return NONE;
-      if (index[place] === hash && this.#field(entry, SLOT) === slot && this.#keys[entry] === key) return entry;
+      if (index[place] === hash && this.#isAt(entry, slot, key)) return entry;
     }
+  }
+
+  #isAt(entry: Entry, slot: number, key: string): boolean {
+    if (entry < 0 || entry >= this.#keys.length) return false;
+    return this.#field(entry, SLOT) === slot && this.#keys[entry] === key;
+  }
+
+  #findOrAdd(slot: number, key: string): Entry {
+    const hash = fnv1a(key, SALT ^ slot);
+    const found = this.#find(slot, key, hash);
+    return found === NONE ? this.#add(slot, key, hash) : found;
   }
 
   #add(slot: number, key: string, hash: number): Entry {

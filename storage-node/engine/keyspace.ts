@@ -50,8 +50,9 @@ export class Keyspace {
 
   // Changes
 
-  write(slot: number, key: string, body: Body): void {
-    this.#fresh.set(slot, key, body);
+  /** @param place See `place`. */
+  write(slot: number, key: string, body: Body, place: Entry = NONE): void {
+    this.#fresh.set(slot, key, body, place);
   }
 
   remove(slot: number, keys: readonly string[]): void {
@@ -100,6 +101,11 @@ export class Keyspace {
   version(slot: number, key: string): Version | undefined {
     const holder = this.#holder(slot, key);
     return holder === "table" ? this.#table.version(slot, key) : holder?.version(this.#entry);
+  }
+
+  /** Where the last lookup came upon its key: a hint for `write`, even if the generation was frozen meanwhile. */
+  get place(): Entry {
+    return this.#entry;
   }
 
   /** The generation that has the say about a key, which is `#entry` there; undefined where a wipe hides what is below; or the table. */

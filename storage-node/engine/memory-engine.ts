@@ -127,6 +127,7 @@ export class MemoryDisk {
 export class MemoryEngine implements Engine {
   readonly recovered: ControlState;
   readonly tailCut = false;
+  readonly place = -1;
   readonly #disk: MemoryDisk;
   readonly #events: EngineEvents;
   #buffer: LogRecord[] = [];

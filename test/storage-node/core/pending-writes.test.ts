@@ -5,7 +5,8 @@ import { seededRandom } from "../../support/random.ts";
 
 function write(key: string, position: number, value = "v"): PendingWrite {
   const version = [1, position] as const;
-  return { type: "write", slot: 0, key, record: { version, origin: version, value, operation: "" }, position };
+  const record = { version, origin: version, value, operation: "" };
+  return { type: "write", slot: 0, key, record, place: -1, position };
 }
 
 test("N4: the newest write of a key is found until it is durable, also when an older one was durable before it", () => {
