@@ -27,6 +27,8 @@ export class BlindWrite implements KeyTask, Swept {
   readonly reply: Reply<WriteOperation, WriteOutcome>;
   /** What its flight issued it as. */
   version: Version | undefined;
+  /** Where it is remembered. */
+  remembered = -1;
   readonly writes = true;
   readonly combinable = true;
   readonly #sequencer: SequencerServices;

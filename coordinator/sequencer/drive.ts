@@ -171,7 +171,7 @@ export class Drive implements OpListener {
 
   settled(node: NodeId, result: OpResult): void {
     if (this.#stopped) return;
-    const place = this.#members.indexOf(node);
+    const place = placeOf(node, this.#members);
     if (place < 0) return;
     if (result.status === "ok" ? !this.#acknowledged(place) : !this.#refused(place, result)) return;
     this.#owner.driven(this);
@@ -231,6 +231,12 @@ export class Drive implements OpListener {
     if (this.#write.stamp !== stamp) this.#write = { ...this.issued, stamp };
     return this.#write;
   }
+}
+
+/** As `indexOf`, which compares texts by calling a builtin; these are nearly always the same object. */
+function placeOf(node: NodeId, members: readonly NodeId[]): number {
+  for (let place = 0; place < members.length; place++) if (members[place] === node) return place;
+  return -1;
 }
 
 const IGNORE: OpListener = { settled: () => undefined };

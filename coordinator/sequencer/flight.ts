@@ -74,16 +74,18 @@ export class Flight implements DriveOwner, Carrier {
       });
       return;
     }
-    this.#refuseHopeless();
+    const reachable = this.#reachable();
+    const all = reachable === this.#runtime.members.length;
+    if (!all) this.#refuseHopeless();
     const open = this.#writes.some(({ answered }) => answered) ? this.#writes.filter(isOpen) : this.#writes;
     if (open.length === 0) return this.#release();
-    if (this.#reachable() < this.#neededLeast()) return;
+    if (!all && reachable < this.#neededLeast()) return;
     // What was refused meanwhile must not be sent: it was told that it had no effect.
     this.#writes = open;
     this.#issue();
   }
 
-  /** C11: refused before tagging where too few replicas can be hoped for. */
+  /** C11: refused before tagging where too few replicas can be hoped for: those that can be reached, and those that may be back soon. */
   #refuseHopeless(): void {
     const { context } = this.#sequencer;
     let hopeful = 0;

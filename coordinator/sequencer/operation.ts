@@ -66,6 +66,8 @@ export type Reply<Operation, Outcome> = (outcome: Outcome, operation: Operation)
 export interface PendingWrite {
   readonly operation: WriteOperation;
   readonly reply: Reply<WriteOperation, WriteOutcome>;
+  /** Its entry in what is remembered (C8), where that is known. */
+  readonly remembered?: number;
 }
 
 /** A read on its way to an outcome. */

@@ -27,6 +27,11 @@ export class OutcomeTable {
     }
   }
 
+  /** `find`, for whoever was told where the entry was: it still is, unless everything was taken out. */
+  findAt(entry: number, operation: string): number {
+    return entry < this.size && this.#isOf(entry, operation) ? entry : -1;
+  }
+
   /** Takes in an operation that has no entry. */
   add(operation: string, hash: number, outcome: number): void {
     const begin = this.#beginOf(this.size);

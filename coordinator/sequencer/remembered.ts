@@ -48,6 +48,9 @@ export class Remembered {
   /** Who else asked for what runs: few operations are ever asked for twice. */
   readonly #waiting = new Map<string, ((outcome: WriteOutcome) => void)[]>();
 
+  /** The entry of the attempt that began last: whoever is to tell its `end` may keep it. */
+  entry = 0;
+
   readonly #salt: number;
 
   /** @param salt 32 bits of this process's own: clients choose the ids, and must not be able to choose where they meet. */
@@ -74,6 +77,7 @@ export class Remembered {
     const running = later ? RETRIED : RUNNING;
     if (entry < 0) table.add(operation, hash, running);
     else table.put(entry, running);
+    this.entry = entry < 0 ? table.size - 1 : entry;
     return later ? "later" : "first";
   }
 
@@ -87,10 +91,12 @@ export class Remembered {
   /**
    * The outcome of an attempt. Successes are kept. A definite failure may be tried again. Once an outcome was unknown it stays so until
    * one succeeds: an attempt that was sent before, and arrives late, must not be taken for the first one (seed 641397).
+   * @param near Its entry when it began, where that is known: it moves at most once, into another generation.
    */
-  end(operation: string, outcome: WriteOutcome): void {
+  end(operation: string, outcome: WriteOutcome, near = -1): void {
     const { table } = this.#present;
-    const entry = table.find(operation, fnv1a(operation, this.#salt));
+    let entry = near < 0 ? -1 : table.findAt(near, operation);
+    if (entry < 0) entry = table.find(operation, fnv1a(operation, this.#salt));
     if (entry < 0 || !isRunning(table, entry)) return;
     if (outcome.type === "written") this.#keep(entry, outcome);
     else {

@@ -145,6 +145,7 @@ export class Sequencer implements SequencerServices {
     if (condition !== undefined || firstEpoch !== undefined || wantsFound)
       return this.#writeCarefully({ operation, reply });
     const write = new BlindWrite(this, operation, reply);
+    write.remembered = this.#remembered.entry;
     this.sweepLater(write);
     this.locks.acquire(write);
   }
@@ -163,11 +164,11 @@ export class Sequencer implements SequencerServices {
     this.locks.acquire(this.#carefully(operation, script, (outcome) => this.written(write, outcome)));
   }
 
-  written({ operation, reply }: PendingWrite, outcome: WriteOutcome): void {
+  written({ operation, reply, remembered }: PendingWrite, outcome: WriteOutcome): void {
     this.writesEnded++;
     reply(outcome, operation);
     this.#left();
-    if (operation.operation !== "") this.#remembered.end(operation.operation, outcome);
+    if (operation.operation !== "") this.#remembered.end(operation.operation, outcome, remembered);
   }
 
   wasRead(read: ChainedRead, outcome: ReadOutcome): void {
