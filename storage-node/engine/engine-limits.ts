@@ -14,6 +14,8 @@ export interface EngineLimits {
   readonly segmentBytesMax: number;
   /** Records beyond this go into the next batch (a single larger record is a batch of its own). */
   readonly batchBytesMax: number;
+  /** Batches up to this are waited for while the disk is quick (disk-pace.ts); 0: none is. */
+  readonly waitedForBytesMax: number;
   /** LMDB operations in one transaction of a checkpoint. */
   readonly chunkOperations: number;
   /** Bytes of records in one transaction of a checkpoint. */
@@ -34,6 +36,7 @@ export const ENGINE_LIMITS: EngineLimits = {
   segmentBytesFirst: MIB,
   segmentBytesMax: 64 * MIB,
   batchBytesMax: 4 * MIB,
+  waitedForBytesMax: 256 * 1024,
   chunkOperations: 2000,
   chunkBytes: 8 * MIB,
   freeBytesMin: 128 * MIB,

@@ -1,8 +1,10 @@
 // Log: group commit. Records are encoded as they are appended; a batch is everything appended since the last one began
 // syncing. It is written once, durably, then handed over; the next one is already gathering and starts at once (rule 2). One
-// write is in flight at a time, so that a whole batch behind a bad one can only mean damage.
+// write is in flight at a time, so that a whole batch behind a bad one can only mean damage. On a quick disk a small batch is waited
+// for (disk-pace.ts); what comes meanwhile waits in the sockets, and is the next batch.
 // Any failure but lack of space stops the log for good: after a failed sync nobody knows what the disk holds (rule 6).
 import type { EngineCounters } from "./counters.ts";
+import { DiskPace } from "./disk-pace.ts";
 import { setImmediate as turn } from "node:timers/promises";
 import type { LogRecord } from "./engine.ts";
 import type { EngineLimits } from "./engine-limits.ts";
@@ -52,6 +54,7 @@ const WRITER_KEPT_BYTES = 8 * 1024 * 1024;
 
 export class Log {
   readonly #with: LogOptions;
+  readonly #pace = new DiskPace();
   readonly #queue: Batch[] = [];
   readonly #idleWriters: RecordWriter[] = [];
   #gathering: Batch;
@@ -104,7 +107,10 @@ export class Log {
 
   /** Waits until everything appended is durable, or the log failed. Nothing is written afterwards. */
   async close(): Promise<void> {
-    for (this.#start(); this.#running; this.#start()) await this.#running;
+    while (this.#waits && !this.#stopped) {
+      this.#start();
+      await this.#running;
+    }
     this.#stopped = true;
     await this.#segment?.file.close();
   }
@@ -146,12 +152,32 @@ export class Log {
     if (this.#running || this.#stopped) return;
     const batch = this.#take();
     if (!batch) return;
+    try {
+      if (this.#writesNow(batch)) return this.#scheduleRest();
+    } catch (error) {
+      return this.#fail(error as Error);
+    }
     this.#running = this.#run(batch).catch((error: unknown) => {
       this.#running = undefined;
-      if (this.#stopped) return;
-      this.#stopped = true;
-      this.#with.failed(error as Error);
+      this.#fail(error as Error);
     });
+  }
+
+  /** Whether anything is to be written that is not under way. */
+  get #waits(): boolean {
+    return (
+      this.#running !== undefined || this.#queue.length > 0 || this.#gathering.records.length > 0 || this.#rollWanted
+    );
+  }
+
+  #scheduleRest(): void {
+    if (this.#waits) this.#schedule();
+  }
+
+  #fail(error: Error): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#with.failed(error);
   }
 
   #take(): Batch | undefined {
@@ -166,7 +192,7 @@ export class Log {
       const durable = await writing;
       if (!durable || this.#stopped) break;
       const done: Batch = batch;
-      batch = this.#take();
+      batch = this.#pace.quick(performance.now()) ? undefined : this.#take();
       // The disk works on the next batch while this one takes effect.
       if (batch) writing = this.#write(batch);
       try {
@@ -179,7 +205,7 @@ export class Log {
       }
     }
     this.#running = undefined;
-    if (this.#queue.length > 0 || this.#gathering.records.length > 0 || this.#rollWanted) this.#schedule();
+    this.#scheduleRest();
   }
 
   #recycle(writer: RecordWriter): void {
@@ -187,36 +213,78 @@ export class Log {
     if (writer.buffer.length <= WRITER_KEPT_BYTES && this.#idleWriters.length < 2) this.#idleWriters.push(writer);
   }
 
+  /**
+   * Writes and reports a small batch while the disk is quick. Who stands still for long in it answers nobody, and counts as down; no
+   * watchdog is needed. False: it is to be written in the background, whatever was written of it.
+   * @throws what the disk, or taking effect, failed with
+   */
+  #writesNow(batch: Batch): boolean {
+    const segment = this.#segment;
+    const startedAt = performance.now();
+    const small = batch.writer.length <= this.#with.limits.waitedForBytesMax;
+    if (!small || !segment || !this.#fits(segment, batch) || !this.#pace.quick(startedAt)) return false;
+    try {
+      segment.file.writeNow(this.#sealed(batch, segment), this.#offset);
+    } catch (error) {
+      if (isNoSpace(error)) return false;
+      throw error;
+    }
+    const now = performance.now();
+    this.#pace.took(now - startedAt, now);
+    this.#with.durable(this.#written(batch, segment, now - startedAt));
+    this.#recycle(batch.writer);
+    return true;
+  }
+
   /** Undefined only when the engine closed while waiting for a segment. */
-  async #write({ writer, records }: Batch): Promise<DurableBatch | undefined> {
+  async #write(batch: Batch): Promise<DurableBatch | undefined> {
+    const segment = await this.#place(batch);
+    if (!segment) return undefined;
+    const startedAt = performance.now();
+    await this.#writeDurably(segment, this.#sealed(batch, segment));
+    return this.#written(batch, segment, performance.now() - startedAt);
+  }
+
+  /** What is to be written of a batch: itself, and an end mark. */
+  #sealed({ writer, records }: Batch, segment: Segment): Buffer {
     const end = writer.length;
     writer.reserve(HEADER_BYTES);
-    const segment = await this.#place(end + HEADER_BYTES);
-    if (!segment) return undefined;
-    const position = this.#position;
-    const number = ++this.#number;
-    sealBatch(writer.buffer, end, { segment: segment.number, number, position, records: records.length });
-    const startedAt = performance.now();
-    await this.#writeDurably(segment, writer.buffer.subarray(0, end + HEADER_BYTES));
-    const tookMs = performance.now() - startedAt;
-    this.#with.counters?.synced({ records: records.length, bytes: end, tookMs });
-    this.#offset += end;
-    this.#position = position + records.length;
+    const header = {
+      segment: segment.number,
+      number: this.#number + 1,
+      position: this.#position,
+      records: records.length,
+    };
+    sealBatch(writer.buffer, end, header);
+    return writer.buffer.subarray(0, end + HEADER_BYTES);
+  }
+
+  #written({ writer, records }: Batch, segment: Segment, tookMs: number): DurableBatch {
+    const bytes = writer.length;
+    this.#with.counters?.synced({ records: records.length, bytes, tookMs });
+    this.#number++;
+    this.#offset += bytes;
+    this.#position += records.length;
     return {
       records,
-      payload: writer.buffer.subarray(HEADER_BYTES, end),
+      payload: writer.buffer.subarray(HEADER_BYTES, bytes),
       position: this.#position,
-      number,
+      number: this.#number,
       segment: segment.number,
-      bytes: end,
+      bytes,
     };
   }
 
-  async #place(bytes: number): Promise<Segment | undefined> {
+  /** Whether a batch belongs into the segment in use. */
+  #fits(segment: Segment, { writer }: Batch): boolean {
+    return !this.#rollWanted && this.#offset + writer.length + HEADER_BYTES <= segment.bytes;
+  }
+
+  async #place(batch: Batch): Promise<Segment | undefined> {
     const current = this.#segment;
-    if (current && !this.#rollWanted && this.#offset + bytes <= current.bytes) return current;
+    if (current && this.#fits(current, batch)) return current;
     this.#rollWanted = false;
-    const next = await this.#with.segments.take(bytes);
+    const next = await this.#with.segments.take(batch.writer.length + HEADER_BYTES);
     await current?.file.close();
     this.#segment = next;
     this.#offset = 0;

@@ -99,15 +99,19 @@ export class SimulatedFiles implements FileLayer {
   }
 
   async #step(operation: FileOperation, path: string): Promise<void> {
-    this.operations++;
-    this.#alive();
     if (this.stuck?.(operation, basename(path))) await new Promise<never>(() => undefined);
-    const error = this.before?.(operation, basename(path), this.operations);
-    this.#alive();
-    if (error) throw error;
+    this.#begin(operation, path);
     for (let turns = Math.floor(this.#random() * 3); turns > 0; turns--)
       await new Promise((resolve) => setImmediate(resolve));
     this.#alive();
+  }
+
+  #begin(operation: FileOperation, path: string): void {
+    this.operations++;
+    this.#alive();
+    const error = this.before?.(operation, basename(path), this.operations);
+    this.#alive();
+    if (error) throw error;
   }
 
   #alive(): void {
@@ -143,6 +147,7 @@ export class SimulatedFiles implements FileLayer {
     if (!contents) throw systemError("ENOENT");
     return {
       write: (bytes, offset) => this.#write(path, contents, { bytes: Buffer.from(bytes), offset }),
+      writeNow: (bytes, offset) => this.#writeNow(path, contents, { bytes: Buffer.from(bytes), offset }),
       close: () => Promise.resolve(),
     };
   }
@@ -152,13 +157,28 @@ export class SimulatedFiles implements FileLayer {
     this.#inFlight.add(pending);
     try {
       await this.#step("write", path);
-      const longer = offset + bytes.length - contents.bytes.length;
-      if (longer > this.free) throw systemError("ENOSPC");
-      this.free -= Math.max(0, longer);
-      overwrite(contents, bytes, offset);
+      this.#store(pending);
     } finally {
       this.#inFlight.delete(pending);
     }
+  }
+
+  #writeNow(path: string, contents: Contents, { bytes, offset }: { bytes: Buffer; offset: number }): void {
+    const pending: PendingWrite = { contents, bytes, offset };
+    this.#inFlight.add(pending);
+    try {
+      this.#begin("write", path);
+      this.#store(pending);
+    } finally {
+      this.#inFlight.delete(pending);
+    }
+  }
+
+  #store({ contents, bytes, offset }: PendingWrite): void {
+    const longer = offset + bytes.length - contents.bytes.length;
+    if (longer > this.free) throw systemError("ENOSPC");
+    this.free -= Math.max(0, longer);
+    overwrite(contents, bytes, offset);
   }
 
   async rename(from: string, to: string): Promise<void> {

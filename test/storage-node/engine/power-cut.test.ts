@@ -85,7 +85,8 @@ async function run(seed: number): Promise<{ cuts: number; tailsCut: number; comm
         openDiskEngine({
           directory: machine.directory,
           files: current,
-          limits: LIMITS,
+          // Half of them wait for no write: all are torn while others gather.
+          limits: { ...LIMITS, ...(seed % 2 === 0 && { waitedForBytesMax: 0 }) },
           events: reports.events,
           tableCommitted: async () => {
             if (survivors) return;
