@@ -242,13 +242,13 @@ export class CoordinatorServer {
       const effects = core.handle(slice, monotonicMs());
       for (const effect of effects) this.#carryOut(effect);
       this.#texts.clear();
+      this.#flush(effects);
       done = end;
-      if (done < events.length) this.#flush(effects);
     }
     this.#wake(core.wakeAt);
   }
 
-  /** Nodes and clients begin with this slice while the coordinator goes on with the next. */
+  /** Nodes and clients begin at once: nothing is left of this slice that could join it, and by itself it would leave after the next poll. */
   #flush(effects: readonly CoordinatorEffect[]): void {
     for (const { data } of this.#dialers.values()) data.connection?.flush();
     let flushed: number | undefined;

@@ -65,7 +65,7 @@ export class NodeServer {
     let durable = (_position: number): void => undefined; // nothing is appended before the server is there
     const events = { durable: (position: number) => durable(position), failed };
     const server = new NodeServer(await openDiskEngine({ directory, log, events }), options.security ?? OPEN);
-    durable = (position) => server.handle({ type: "durable", position });
+    durable = (position) => server.#durable(position);
     try {
       await server.#listen(options);
     } catch (error) {
@@ -120,6 +120,12 @@ export class NodeServer {
   /** What operators see of this node; what it holds, as it was counted last. */
   status(): Readonly<Record<string, unknown>> {
     return { ...this.#node.status(), eventLoopDelayMs: this.#loopDelay.maxMs };
+  }
+
+  /** What waited for the disk leaves at once: by itself it would after the next poll. */
+  #durable(position: number): void {
+    this.handle({ type: "durable", position });
+    for (const connection of this.#connections.values()) connection.flush();
   }
 
   /** For the engine and the sockets: an event in, its effects carried out. */

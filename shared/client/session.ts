@@ -193,10 +193,7 @@ export class Session {
 
   /** What waits leaves at the end of the turn; a whole line at once, so that the coordinator begins while the turn goes on. */
   #scheduleFlush(): void {
-    if (this.#calls.waiting >= LINE_OPS_MAX) {
-      this.#flush();
-      this.#connection.flush();
-    }
+    if (this.#calls.waiting >= LINE_OPS_MAX) this.#flush();
     if (this.#flushScheduled || this.#calls.waiting === 0) return;
     this.#flushScheduled = true;
     setImmediate(() => {
@@ -211,6 +208,7 @@ export class Session {
     const lineBytesMax = batchBytesMax(this.#hello?.valueBytesMax ?? VALUE_BYTES_MAX_DEFAULT);
     for (const line of this.#calls.take({ bytesMax: BUFFERED_BYTES_PAUSE, lineBytesMax }))
       this.#connection.sendRaw(line);
+    this.#connection.flush();
   }
 
   #received(messages: Record<string, unknown>[]): void {
