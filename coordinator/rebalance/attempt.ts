@@ -59,11 +59,14 @@ export function* askEach(
 ): Script<Map<NodeId, OpResult>> {
   const ids = [...slots.keys()];
   const results = yield* wait(all(ids.map((id) => ask(id, slots.get(id) ?? []))));
-  for (const result of results) {
-    if (result.status === "error" && result.code === "FENCED") context.writing.fenced(Number(result["fence"]));
-  }
-  if (!context.active()) throw new Abort("the leadership ended");
+  for (const result of results) heed(context, result);
   return new Map(ids.map((id, index) => [id, results[index] as OpResult]));
+}
+
+/** A fence ends the leadership. @throws Abort where that is over */
+export function heed(context: RebalanceContext, result: OpResult): void {
+  if (result.status === "error" && result.code === "FENCED") context.writing.fenced(Number(result["fence"]));
+  if (!context.active()) throw new Abort("the leadership ended");
 }
 
 /** One step for many slots at the attempt's stamp. */

@@ -19,20 +19,64 @@ import { majority } from "../../shared/quorum.ts";
 import { originOf } from "../../shared/record.ts";
 import { all, Future, run, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, highest, isZero, ZERO, type Version } from "../../shared/version.ts";
-import { accepted, askEach, byNode, everyone, STEP_TIMEOUT_MS, why, type Attempt, type SlotChange } from "./attempt.ts";
+import {
+  accepted,
+  askPeer,
+  byNode,
+  everyone,
+  heed,
+  STEP_TIMEOUT_MS,
+  why,
+  type Attempt,
+  type SlotChange,
+} from "./attempt.ts";
 import { Abort, peerOf } from "./context.ts";
 import type { Sealed } from "./seal.ts";
 
 type Digests = ReadonlyMap<NodeId, ReadonlyMap<number, Digest>>;
 
+/**
+ * Digests at an attempt's stamp, on their way. They are asked for in one trip with the seal: lines to a node keep their order, so that a
+ * member counts up when it is sealed, and a newcomer when it has the copies of all that ended before the hold.
+ */
+export class AskedDigests {
+  readonly #attempt: Attempt;
+  readonly #asked: { readonly id: NodeId; readonly slots: readonly number[]; readonly answer: Future<OpResult> }[] = [];
+
+  constructor(attempt: Attempt) {
+    this.#attempt = attempt;
+  }
+
+  ask(id: NodeId, slots: readonly number[]): void {
+    const { context, stamp } = this.#attempt;
+    const answer = askPeer(context, id, { op: "digest", slots, stamps: slots.map(() => stamp) });
+    this.#asked.push({ id, slots, answer });
+  }
+
+  /** @param ids Those whose digests count. @throws Abort where one of them did not answer, or the leadership ended */
+  *of(ids: ReadonlySet<NodeId>): Script<Digests> {
+    const digests = new Map<NodeId, Map<number, Digest>>([...ids].map((id) => [id, new Map()]));
+    for (const { id, slots, answer } of this.#asked) {
+      const held = digests.get(id);
+      if (!held) continue;
+      const result = yield* wait(answer);
+      heed(this.#attempt.context, result);
+      if (result.status === "error") throw new Abort(`digests of node ${id}: ${why(result)}`);
+      const rows = (result as DigestResult).slots;
+      slots.forEach((slot, index) => held.set(slot, [rows[index]?.[0] ?? 0, rows[index]?.[1] ?? 0]));
+    }
+    return digests;
+  }
+}
+
 /** What one participant holds in one slot: version by key. */
 type Contents = ReadonlyMap<string, Version>;
 
-/** @throws Abort */
-export function* reconcile(attempt: Attempt, sealed: Sealed): Script<void> {
+/** @param asked Digests of the old members and the newcomers, as of the seal or later. @throws Abort */
+export function* reconcile(attempt: Attempt, sealed: Sealed, asked: AskedDigests): Script<void> {
   if (attempt.context.without.has("M3")) return yield* confirmCopied(attempt);
   const participants = (change: SlotChange): NodeId[] => [...(sealed.get(change.slot) ?? []), ...change.added];
-  const digests = yield* digestsOf(attempt, attempt.changes, participants);
+  const digests = yield* asked.of(new Set(attempt.changes.flatMap(participants)));
   const different = attempt.changes.filter((change) => !agree(change, digests, participants(change)));
   const work = different.map((change) => run(reconcileSlot(attempt, change, sealed.get(change.slot) ?? [])));
   const failures = (yield* wait(all(work))).filter((text) => text !== undefined);
@@ -47,26 +91,6 @@ function* confirmCopied(attempt: Attempt): Script<void> {
     "copied",
     byNode(attempt.changes, ({ added }) => added),
   );
-}
-
-function* digestsOf(
-  attempt: Attempt,
-  changes: readonly SlotChange[],
-  who: (change: SlotChange) => readonly NodeId[],
-): Script<Digests> {
-  const slots = byNode(changes, who);
-  const { context, stamp } = attempt;
-  const results = yield* askEach(context, slots, (id, list) =>
-    peerOf(context, id).link.ask({ op: "digest", slots: list, stamps: list.map(() => stamp) }, STEP_TIMEOUT_MS),
-  );
-  const digests = new Map<NodeId, Map<number, Digest>>();
-  for (const [id, result] of results) {
-    if (result.status === "error") throw new Abort(`digests of node ${id}: ${why(result)}`);
-    const rows = (result as DigestResult).slots;
-    const list = slots.get(id) ?? [];
-    digests.set(id, new Map(list.map((slot, index) => [slot, [rows[index]?.[0] ?? 0, rows[index]?.[1] ?? 0]])));
-  }
-  return digests;
 }
 
 function agree({ slot }: SlotChange, digests: Digests, participants: readonly NodeId[]): boolean {
@@ -263,7 +287,9 @@ function* removeExtra(
 /** Each newcomer's digest must be that of the reconciled contents. @throws Abort */
 function* checkAdded(attempt: Attempt, change: SlotChange, expected: Digest): Script<void> {
   if (change.added.length === 0) return;
-  const digests = yield* digestsOf(attempt, [change], ({ added }) => added);
+  const asked = new AskedDigests(attempt);
+  for (const id of change.added) asked.ask(id, [change.slot]);
+  const digests = yield* asked.of(new Set(change.added));
   for (const id of change.added) {
     if (!digestEqual(digests.get(id)?.get(change.slot) ?? EMPTY_DIGEST, expected)) {
       throw new Abort(`slot ${change.slot}: node ${id} does not hold what was reconciled`);

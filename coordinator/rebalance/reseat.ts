@@ -9,7 +9,7 @@ import { commitPlacement } from "../cluster/slot-runtime.ts";
 import { byNode, everyone, newAttempt, slotsStep, STEP_TIMEOUT_MS, type Attempt } from "./attempt.ts";
 import { Abort, type Move, type RebalanceContext } from "./context.ts";
 import { confirmKept, precopy, type Pace } from "./precopy.ts";
-import { reconcile } from "./reconcile.ts";
+import { AskedDigests, reconcile } from "./reconcile.ts";
 import { checkHold, hold, quiesce, seal } from "./seal.ts";
 
 export type ReseatResult =
@@ -39,8 +39,10 @@ function* handOver(attempt: Attempt, pace: Pace): Script<number> {
   if (pace.cancelled()) throw new Abort("cancelled");
   const heldSince = hold(attempt);
   yield* quiesce(attempt);
-  const sealed = yield* seal(attempt);
-  yield* reconcile(attempt, sealed);
+  const digests = new AskedDigests(attempt);
+  for (const [id, slots] of byNode(attempt.changes, ({ added }) => added)) digests.ask(id, slots);
+  const sealed = yield* seal(attempt, (id, slots) => digests.ask(id, slots));
+  yield* reconcile(attempt, sealed, digests);
   checkHold(attempt, heldSince);
   return heldSince;
 }

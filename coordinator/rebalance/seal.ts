@@ -45,9 +45,13 @@ export function* quiesce({ context, changes }: Attempt): Script<void> {
 
 /**
  * Seals, and checks that the new set can be reached.
+ * @param behind Called for each member when it has been sent its seal: it looks at what it is asked here once it is sealed.
  * @throws Abort when too few members were sealed
  */
-export function* seal(attempt: Attempt): Script<Sealed> {
+export function* seal(
+  attempt: Attempt,
+  behind: (id: NodeId, slots: readonly number[]) => void = () => {},
+): Script<Sealed> {
   const { context, changes, stamp } = attempt;
   for (const { slot } of changes) {
     const runtime = context.slots[slot];
@@ -55,7 +59,12 @@ export function* seal(attempt: Attempt): Script<Sealed> {
     if (runtime) runtime.stamp = stamp;
   }
   const slots = byNode(changes, ({ old }) => old.filter((id) => context.peers.get(id)?.up === true));
-  const results = yield* askEach(context, slots, slotsStep(attempt, "seal"));
+  const sealAt = slotsStep(attempt, "seal");
+  const results = yield* askEach(context, slots, (id, list) => {
+    const answer = sealAt(id, list);
+    behind(id, list);
+    return answer;
+  });
   const sealed = new Map<number, NodeId[]>(changes.map(({ slot }) => [slot, []]));
   for (const [id, result] of results) {
     for (const slot of accepted(result, slots.get(id) ?? [])) sealed.get(slot)?.push(id);
