@@ -22,20 +22,29 @@ export class Rota {
       this.#turnAt = this.#timers.now;
       this.#turn++;
     }
-    for (const node of members) if (!this.#places.has(node)) this.#places.set(node, this.#places.size);
     // A handful: sorted by insertion, without a closure.
     const ordered: NodeId[] = [];
-    for (const node of members) {
-      const rank = this.#rank(node);
-      let index = ordered.push(node) - 1;
-      for (; index > 0 && this.#rank(ordered[index - 1] as NodeId) > rank; index--)
+    const ranks: number[] = [];
+    for (const node of members) ranks.push(this.#placeOf(node));
+    for (let place = 0; place < members.length; place++) {
+      const node = members[place] as NodeId;
+      const rank = ((ranks[place] as number) + this.#turn) % this.#places.size;
+      let index = place;
+      for (; index > 0 && (ranks[index - 1] as number) > rank; index--) {
         ordered[index] = ordered[index - 1] as NodeId;
+        ranks[index] = ranks[index - 1] as number;
+      }
       ordered[index] = node;
+      ranks[index] = rank;
     }
     return ordered;
   }
 
-  #rank(node: NodeId): number {
-    return ((this.#places.get(node) ?? 0) + this.#turn) % this.#places.size;
+  #placeOf(node: NodeId): number {
+    const known = this.#places.get(node);
+    if (known !== undefined) return known;
+    const place = this.#places.size;
+    this.#places.set(node, place);
+    return place;
   }
 }

@@ -17,9 +17,11 @@ export class Control {
   #identityUntil = 0;
   readonly #slotUntil = new Float64Array(SLOTS);
   #slotsUntil = 0;
-  /** `floor` of every slot, in flat arrays: each operation is compared with it, and slots and their stamps lie all over the heap. */
-  readonly #floorEpochs = new Float64Array(SLOTS);
-  readonly #floorNumbers = new Float64Array(SLOTS);
+  // What each operation is compared with, in flat arrays: slots and their stamps lie all over the heap.
+  /** `floor` of every slot: epoch, number, and so on. */
+  readonly #floors = new Float64Array(2 * SLOTS);
+  /** 1: this node is a member of the slot. */
+  readonly #members = new Uint8Array(SLOTS);
 
   /** Rules switched off, by the mutation check of the simulator only. */
   readonly without: ReadonlySet<string>;
@@ -28,7 +30,7 @@ export class Control {
     this.#engine = engine;
     this.without = without;
     this.state = engine.recovered;
-    for (let slot = 0; slot < SLOTS; slot++) this.#refloor(slot);
+    for (let slot = 0; slot < SLOTS; slot++) this.#reread(slot);
   }
 
   /** Position up to which everything is durable. */
@@ -70,7 +72,7 @@ export class Control {
       case "copied":
         for (const slot of record.slots) {
           this.#slotUntil[slot] = position;
-          this.#refloor(slot);
+          this.#reread(slot);
         }
         this.#slotsUntil = position;
         return;
@@ -80,7 +82,7 @@ export class Control {
         this.#slotsUntil = position;
         return;
       case "fence":
-        for (let slot = 0; slot < SLOTS; slot++) this.#refloor(slot);
+        for (let slot = 0; slot < SLOTS; slot++) this.#reread(slot);
         this.#fenceUntil = position;
         return;
       case "identity":
@@ -117,20 +119,28 @@ export class Control {
     return slotState(this.state, slot);
   }
 
+  /** N7. */
+  isMember(slot: number): boolean {
+    return this.#members[slot] === 1;
+  }
+
   /** N6: the lowest stamp that this slot accepts: its own, or (fence, 0) where that is higher. */
   floor(slot: number): Stamp {
-    return [this.#floorEpochs[slot] ?? 0, this.#floorNumbers[slot] ?? 0];
+    return [this.#floors[2 * slot] ?? 0, this.#floors[2 * slot + 1] ?? 0];
   }
 
   /** N6: positive where a stamp is news for the slot, negative where it is stale. */
-  order(slot: number, [epoch, n]: Stamp): number {
-    const byEpoch = epoch - (this.#floorEpochs[slot] as number);
-    return byEpoch === 0 ? n - (this.#floorNumbers[slot] as number) : byEpoch;
+  order(slot: number, stamp: Stamp): number {
+    const byEpoch = stamp[0] - (this.#floors[2 * slot] as number);
+    return byEpoch === 0 ? stamp[1] - (this.#floors[2 * slot + 1] as number) : byEpoch;
   }
 
-  #refloor(slot: number): void {
-    const [epoch, n] = highest(this.slot(slot).stamp, [this.state.fence, 0]);
-    this.#floorEpochs[slot] = epoch;
-    this.#floorNumbers[slot] = n;
+  /** A slot, or the fence, changed. */
+  #reread(slot: number): void {
+    const { stamp, role } = this.slot(slot);
+    const [epoch, n] = highest(stamp, [this.state.fence, 0]);
+    this.#floors[2 * slot] = epoch;
+    this.#floors[2 * slot + 1] = n;
+    this.#members[slot] = role === "member" ? 1 : 0;
   }
 }

@@ -53,7 +53,7 @@ export class Registers {
   }
 
   read(op: ReadOp): ReadResult | VersionResult | Refusal {
-    if (this.#control.slot(op.slot).role !== "member") return notOwner(op.slot);
+    if (!this.#control.isMember(op.slot)) return notOwner(op.slot);
     if (op.brief === true) {
       const version = this.#engine.version(op.slot, op.key);
       return version ? { status: "ok", version } : (this.#misplaced(op) ?? { status: "ok", version: ZERO });
@@ -83,8 +83,8 @@ export class Registers {
   }
 
   #membership(op: WriteOp): Refusal | undefined {
+    if (op.op === "write") return this.#control.isMember(op.slot) ? undefined : notOwner(op.slot);
     const { role, since } = this.#control.slot(op.slot);
-    if (op.op === "write") return role === "member" ? undefined : notOwner(op.slot);
     return role === "incoming" && equal(since, op.stamp) ? undefined : notOwner(op.slot);
   }
 

@@ -59,7 +59,11 @@ export class SlotOperations {
       raised.set(slot, highest(stamp, raised.get(slot) ?? ZERO));
     };
     const onlySeals = this.#control.without.has("N6-raise");
-    for (const op of ops) if (!onlySeals || op.op === "seal") forEachStamp(op, note);
+    for (const op of ops) {
+      // By far most of them.
+      if ((op.op === "read" || op.op === "write") && this.#control.order(op.slot, op.stamp) <= 0) continue;
+      if (!onlySeals || op.op === "seal") forEachStamp(op, note);
+    }
     if (raised) this.#control.append(stampRecords(raised));
   }
 
