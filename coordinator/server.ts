@@ -53,7 +53,7 @@ export interface ServerOptions {
 }
 
 /** Operations handled at a time where many came at once. */
-const SLICE_OPS = 64;
+const SLICE_OPS = 128;
 
 /** A client inside this process: it speaks the coordinator protocol without a socket. */
 export interface LocalClient {
