@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type GrowthRow, OURS } from "./figures.ts";
 import { type GrowthAxes, type GrowthStep, stepsOf } from "./growth-plan.ts";
+import { cpuSeconds } from "./process-figures.ts";
 import type { LoadProcess } from "./load-process.ts";
 import { type Plan, measureRow } from "./rounds.ts";
 import { largestNodeMiB } from "./singles.ts";
@@ -13,8 +14,11 @@ import { type Work, type Workload, workload } from "./workload.ts";
 
 const PUTS_IN_FLIGHT = 256;
 const GETS_IN_FLIGHT = 64;
-/** For what was written before: checkpoints go on after the last acknowledgement. */
-const SETTLE_MS = 2_000;
+const LOOK_MS = 1_000;
+/** Nodes that use less of a core together have nothing left to do. */
+const CALM_CORES = 0.1;
+const CALM_LOOKS = 2;
+const CALM_MS_MAX = 60_000;
 
 export async function growth(systems: Systems, axes: GrowthAxes, plan: Plan): Promise<GrowthRow[]> {
   const load = systems.load();
@@ -25,6 +29,17 @@ export async function growth(systems: Systems, axes: GrowthAxes, plan: Plan): Pr
     await systems.stop(store);
   }
   return rows;
+}
+
+/** Waits for what was written before: checkpoints go on after the last acknowledgement, and are no cost of what is measured next. */
+async function calm({ roles }: HoldfastStore): Promise<void> {
+  const nodes = roles.filter(({ role }) => role === "nodes");
+  const spent = (): number => nodes.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
+  for (let waited = 0, calm = 0; calm < CALM_LOOKS && waited < CALM_MS_MAX; waited += LOOK_MS) {
+    const before = spent();
+    await sleep(LOOK_MS);
+    calm = spent() - before < CALM_CORES * (LOOK_MS / 1_000) ? calm + 1 : 0;
+  }
 }
 
 async function measureStep(
@@ -38,7 +53,7 @@ async function measureStep(
   plan.note(`growth · filling in ${about} …`);
   if (store.target !== null) await load.fill(store.target, keys, valueBytes);
   const figures = async (work: Work, inFlight: number, choice: Workload["choice"]): Promise<GrowthRow["figures"]> => {
-    await sleep(SETTLE_MS);
+    await calm(store);
     const asked = workload(`${choice} ${work} · ${about}`, work, inFlight, { keys, valueBytes, choice });
     const { stores } = await measureRow(asked, { load, stores: [store] }, plan);
     return stores[OURS] as GrowthRow["figures"];
