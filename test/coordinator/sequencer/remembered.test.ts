@@ -43,6 +43,25 @@ test("C8: a failed attempt is forgotten, and its next one is remembered for its 
   expect(begin(remembered, "a", OPERATIONS_REMEMBERED_MS + 6)).toEqual(written(10));
 });
 
+test("C8: an attempt that was told its entry ends there, and where the table has turned over meanwhile, too", () => {
+  const remembered = new Remembered(7);
+  carriedOut(remembered, "before", 0);
+  const entries = ["a", "b"].map((id) => {
+    expect(begin(remembered, id, 1)).toBe("begun");
+    return remembered.entry;
+  });
+  remembered.end("b", written(2), entries[1]);
+  carriedOut(remembered, "turns over", OPERATIONS_REMEMBERED_MS + 1);
+  remembered.end("a", written(1), entries[0]);
+  for (const [id, n] of [
+    ["a", 1],
+    ["b", 2],
+  ] as const)
+    expect(begin(remembered, id, OPERATIONS_REMEMBERED_MS + 2)).toEqual(written(n));
+  expect(begin(remembered, "before", OPERATIONS_REMEMBERED_MS + 2)).toEqual(written(0));
+  expect(begin(remembered, "turns over", OPERATIONS_REMEMBERED_MS + 2)).toEqual(written(OPERATIONS_REMEMBERED_MS + 1));
+});
+
 test("C8: operations are remembered for their time, and at most for twice as long", () => {
   const remembered = new Remembered(7);
   const half = OPERATIONS_REMEMBERED_MS / 2;

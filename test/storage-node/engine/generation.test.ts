@@ -41,11 +41,14 @@ const record: fc.Arbitrary<StoredRecord> = fc
   })
   .map((fields) => ({ ...fields, origin: fields.version }));
 
+/** Where the entry is said to be: where it is, or anywhere, as after a wipe or in another generation. */
+const near = fc.oneof(fc.constant("found" as const), fc.integer({ min: -2, max: 12 }));
+
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
-    arbitrary: fc.tuple(slot, key, record).map(([at, name, stored]): Step => (generation, model) => {
-      generation.set(at, name, bodyOf(stored));
+    arbitrary: fc.tuple(slot, key, record, near).map(([at, name, stored, hint]): Step => (generation, model) => {
+      generation.set(at, name, bodyOf(stored), hint === "found" ? generation.find(at, name) : hint);
       const { counted } = model.of(at).get(name) ?? {};
       model.of(at).set(name, { record: stored, counted, waits: true });
     }),
