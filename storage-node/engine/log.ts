@@ -107,7 +107,7 @@ export class Log {
 
   /** Waits until everything appended is durable, or the log failed. Nothing is written afterwards. */
   async close(): Promise<void> {
-    while (this.#waits && !this.#stopped) {
+    while (this.#running || (this.#waits && !this.#stopped)) {
       this.#start();
       await this.#running;
     }
@@ -165,9 +165,7 @@ export class Log {
 
   /** Whether anything is to be written that is not under way. */
   get #waits(): boolean {
-    return (
-      this.#running !== undefined || this.#queue.length > 0 || this.#gathering.records.length > 0 || this.#rollWanted
-    );
+    return this.#queue.length > 0 || this.#gathering.records.length > 0 || this.#rollWanted;
   }
 
   #scheduleRest(): void {
@@ -180,8 +178,14 @@ export class Log {
     this.#with.failed(error);
   }
 
+  /** What is to be written next. */
+  #next(): Batch | undefined {
+    if (this.#queue.length === 0 && this.#waits) this.#cut();
+    return this.#queue[0];
+  }
+
   #take(): Batch | undefined {
-    if (this.#queue.length === 0 && (this.#gathering.records.length > 0 || this.#rollWanted)) this.#cut();
+    this.#next();
     return this.#queue.shift();
   }
 
@@ -192,8 +196,9 @@ export class Log {
       const durable = await writing;
       if (!durable || this.#stopped) break;
       const done: Batch = batch;
-      batch = this.#pace.quick(performance.now()) ? undefined : this.#take();
-      // The disk works on the next batch while this one takes effect.
+      const next = this.#next();
+      // The disk works on the next batch while this one takes effect; one that is waited for comes after.
+      batch = next && !this.#segmentNow(next) ? this.#take() : undefined;
       if (batch) writing = this.#write(batch);
       try {
         this.#with.durable(durable);
@@ -219,10 +224,9 @@ export class Log {
    * @throws what the disk, or taking effect, failed with
    */
   #writesNow(batch: Batch): boolean {
-    const segment = this.#segment;
+    const segment = this.#segmentNow(batch);
+    if (!segment) return false;
     const startedAt = performance.now();
-    const small = batch.writer.length <= this.#with.limits.waitedForBytesMax;
-    if (!small || !segment || !this.#fits(segment, batch) || !this.#pace.quick(startedAt)) return false;
     try {
       segment.file.writeNow(this.#sealed(batch, segment), this.#offset);
     } catch (error) {
@@ -234,6 +238,13 @@ export class Log {
     this.#with.durable(this.#written(batch, segment, now - startedAt));
     this.#recycle(batch.writer);
     return true;
+  }
+
+  /** Where a batch is written while the process waits; undefined where that happens in the background. */
+  #segmentNow(batch: Batch): Segment | undefined {
+    const segment = this.#segment;
+    if (!segment || batch.writer.length > this.#with.limits.waitedForBytesMax) return undefined;
+    return this.#fits(segment, batch) && this.#pace.quick(performance.now()) ? segment : undefined;
   }
 
   /** Undefined only when the engine closed while waiting for a segment. */

@@ -99,6 +99,7 @@ export class SimulatedFiles implements FileLayer {
   }
 
   async #step(operation: FileOperation, path: string): Promise<void> {
+    this.#alive();
     if (this.stuck?.(operation, basename(path))) await new Promise<never>(() => undefined);
     this.#begin(operation, path);
     for (let turns = Math.floor(this.#random() * 3); turns > 0; turns--)
