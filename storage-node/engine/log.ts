@@ -249,7 +249,9 @@ export class Log {
 
   /** Undefined only when the engine closed while waiting for a segment. */
   async #write(batch: Batch): Promise<DurableBatch | undefined> {
-    const segment = await this.#place(batch);
+    const current = this.#segment;
+    // Begun before this returns, where nothing is in the way: what took effect meanwhile would have to end first.
+    const segment = current && this.#fits(current, batch) ? current : await this.#nextSegment(batch);
     if (!segment) return undefined;
     const startedAt = performance.now();
     await this.#writeDurably(segment, this.#sealed(batch, segment));
@@ -291,9 +293,8 @@ export class Log {
     return !this.#rollWanted && this.#offset + writer.length + HEADER_BYTES <= segment.bytes;
   }
 
-  async #place(batch: Batch): Promise<Segment | undefined> {
+  async #nextSegment(batch: Batch): Promise<Segment | undefined> {
     const current = this.#segment;
-    if (current && this.#fits(current, batch)) return current;
     this.#rollWanted = false;
     const next = await this.#with.segments.take(batch.writer.length + HEADER_BYTES);
     await current?.file.close();
