@@ -35,10 +35,10 @@ export async function growth(systems: Systems, axes: GrowthAxes, plan: Plan): Pr
 async function calm({ roles }: HoldfastStore): Promise<void> {
   const nodes = roles.filter(({ role }) => role === "nodes");
   const spent = (): number => nodes.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
-  for (let waited = 0, calm = 0; calm < CALM_LOOKS && waited < CALM_MS_MAX; waited += LOOK_MS) {
+  for (let waited = 0, looks = 0; looks < CALM_LOOKS && waited < CALM_MS_MAX; waited += LOOK_MS) {
     const before = spent();
     await sleep(LOOK_MS);
-    calm = spent() - before < CALM_CORES * (LOOK_MS / 1_000) ? calm + 1 : 0;
+    looks = spent() - before < CALM_CORES * (LOOK_MS / 1_000) ? looks + 1 : 0;
   }
 }
 
