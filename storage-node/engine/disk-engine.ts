@@ -157,8 +157,9 @@ export class DiskEngine implements Engine {
   readonly #checkpoint: Checkpoint;
   #position: number;
   #lastSegment: number;
-  /** Log bytes since the last freeze. */
+  /** Bytes and records of the log since the last freeze. */
   #logBytes: number;
+  #logRecords: number;
   /** A roll was asked for: the first batch of the new segment freezes what came before. */
   #rolling = false;
   #checkpointing: Promise<void> | undefined;
@@ -176,6 +177,7 @@ export class DiskEngine implements Engine {
     this.#position = recovered.position;
     this.#lastSegment = recovered.segment;
     this.#logBytes = recovered.bytes;
+    this.#logRecords = recovered.records;
     const log = options.log ?? ((): void => undefined);
     const failed = (error: Error): void => this.#fail(error);
     this.#space = new Space({ files, directory, freeBytesMin: limits.freeBytesMin, retryMs: limits.spaceRetryMs, log });
@@ -308,6 +310,7 @@ export class DiskEngine implements Engine {
     if (this.#rolling && batch.segment > this.#lastSegment) this.#freeze(batch);
     this.#lastSegment = batch.segment;
     this.#logBytes += batch.bytes;
+    this.#logRecords += batch.records.length;
     const bodies = new BodyWalk(batch.payload);
     for (const record of batch.records) {
       bodies.next();
@@ -326,7 +329,8 @@ export class DiskEngine implements Engine {
   /** How much of what makes a checkpoint due there is: 1 and more, it is. */
   get #gathered(): number {
     const { keyspace, limits } = this.#parts;
-    return Math.max(keyspace.freshBytes / limits.freshBytesMax, this.#logBytes / limits.logBytesMax);
+    const logged = Math.max(this.#logBytes / limits.logBytesMax, this.#logRecords / limits.logRecordsMax);
+    return Math.max(keyspace.freshBytes / limits.freshBytesMax, logged);
   }
 
   #considerCheckpoint(): void {
@@ -344,6 +348,7 @@ export class DiskEngine implements Engine {
     const { keyspace, control } = this.#parts;
     this.#rolling = false;
     this.#logBytes = 0;
+    this.#logRecords = 0;
     const meta = {
       control: cloneControlState(control),
       applied: batch.segment - 1,

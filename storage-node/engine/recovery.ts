@@ -24,8 +24,9 @@ export interface Recovered {
   readonly segment: number;
   /** Segments that were replayed. */
   readonly used: readonly SegmentFile[];
-  /** Bytes of batches replayed. */
+  /** Bytes of batches replayed, and the records in them. */
   readonly bytes: number;
+  readonly records: number;
   readonly tailCut: boolean;
 }
 
@@ -60,6 +61,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     segment: highest,
     used,
     bytes: replay.bytes,
+    records: replay.position - from.position,
     tailCut: replay.damaged,
   };
 }

@@ -63,7 +63,7 @@ beforeAll(async () => {
 });
 
 /** Recovers a log of these segments. */
-async function replay(contents: ReadonlyMap<string, Buffer>): Promise<Recovered & { records: LogRecord[] }> {
+async function replay(contents: ReadonlyMap<string, Buffer>): Promise<Recovered & { replayed: LogRecord[] }> {
   const files = new SimulatedFiles(1);
   for (const [path, bytes] of contents) files.put(path, bytes);
   const replayed: LogRecord[] = [];
@@ -74,7 +74,7 @@ async function replay(contents: ReadonlyMap<string, Buffer>): Promise<Recovered 
     control: (record) => replayed.push(record),
   };
   const recovered = await recover({ files, directory, from, sink, log: () => undefined });
-  return { ...recovered, records: replayed };
+  return { ...recovered, replayed };
 }
 
 function whole(): Map<string, Buffer> {
@@ -92,8 +92,13 @@ describe("rule 5", () => {
   test("an undamaged log of several segments is replayed whole", async () => {
     expect(segments.filter(({ batches }) => batches.length > 0).length).toBeGreaterThan(2);
     const recovered = await replay(whole());
-    expect(recovered.records).toEqual(records);
-    expect(recovered).toMatchObject({ tailCut: false, position: records.length, batch: records.length });
+    expect(recovered.replayed).toEqual(records);
+    expect(recovered).toMatchObject({
+      tailCut: false,
+      position: records.length,
+      records: records.length,
+      batch: records.length,
+    });
   });
 
   test("the last segment cut at any byte: everything before the cut is there, and damage is said", async () => {
@@ -101,7 +106,7 @@ describe("rule 5", () => {
     for (let length = 0; length < last.end + 32; length++) {
       const recovered = await replay(whole().set(last.path, last.bytes.subarray(0, length)));
       const lost = last.batches.filter(({ end }) => end > length);
-      expect(recovered.records, `cut at ${length}`).toEqual(records.slice(0, lost[0]?.position ?? records.length));
+      expect(recovered.replayed, `cut at ${length}`).toEqual(records.slice(0, lost[0]?.position ?? records.length));
       expect(recovered.tailCut, `cut at ${length}`).toBe(true);
     }
   });
@@ -118,7 +123,7 @@ describe("rule 5", () => {
         continue;
       }
       const recovered = await damaged;
-      expect(recovered.records, `byte ${at}`).toEqual(
+      expect(recovered.replayed, `byte ${at}`).toEqual(
         records.slice(0, hit < 0 ? records.length : last.batches[hit]?.position),
       );
       expect(recovered.tailCut, `byte ${at}`).toBe(true);
@@ -134,7 +139,7 @@ describe("rule 5", () => {
       const damaged = replay(whole().set(first.path, bytes));
       if (at < first.end) await expect(damaged, `byte ${at}`).rejects.toThrow(/corrupt.*the other copies restore it/s);
       // The end mark alone: nothing is missing, the next segment goes on with the next number.
-      else expect((await damaged).records, `byte ${at}`).toEqual(records);
+      else expect((await damaged).replayed, `byte ${at}`).toEqual(records);
     }
   });
 
@@ -152,7 +157,7 @@ describe("rule 5", () => {
     if (!first) throw new Error("the log has a first segment");
     const reused = Buffer.concat([last.bytes.subarray(0, last.end + 32), first.bytes.subarray(0, first.end + 32)]);
     const recovered = await replay(whole().set(last.path, reused));
-    expect(recovered.records).toEqual(records);
+    expect(recovered.replayed).toEqual(records);
     expect(recovered.tailCut).toBe(false);
   });
 
