@@ -28,7 +28,7 @@ const AGAIN_MS = 400;
 /** Slots compared at a time. */
 const SLOTS_AT_ONCE = 1_024;
 /** While clients are served: the longer a comparison takes, the more slots differ by what is being written. */
-const SLOTS_AT_ONCE_SERVING = 128;
+const SLOTS_AT_ONCE_SERVING = 32;
 /** Keys listed at a time, over all slots of a group; a fuller slot is a group of its own. */
 const KEYS_LISTED_MAX = 4_000;
 /** Groups of slots mended side by side where nobody is served. */
@@ -64,6 +64,8 @@ export class AntiEntropy {
   /** Everything mended in this leadership. */
   #totals = NOTHING_REPAIRED;
   readonly collector: Collector;
+  /** By slot: writes of this leadership when it was compared last. */
+  readonly #writesAt = new Float64Array(SLOTS);
   #idleNext = 0;
   #idleAt = 0;
   #repairing = false;
@@ -174,8 +176,19 @@ export class AntiEntropy {
     const began = this.#pacer.begin();
     const found = yield* compareSlots(this.#context, slots);
     for (const compared of found.same) settled(this.#context, compared);
-    yield* this.#pacer.rest(began, slots.length * WORTH.compared);
+    let counted = 0;
+    for (const compared of [...found.same, ...found.different]) counted += this.#countedFor(compared, began.writes);
+    yield* this.#pacer.rest(began, slots.length * WORTH.compared + counted * WORTH.counted);
     return found;
+  }
+
+  /** Keys that the members of a slot had to count up: about as many as were written since it was compared last. */
+  #countedFor({ runtime, held }: Compared, writes: number): number {
+    const written = (writes - (this.#writesAt[runtime.slot] as number)) / SLOTS;
+    this.#writesAt[runtime.slot] = writes;
+    let counted = 0;
+    for (const { keys, tombstones } of held.values()) counted += Math.min(written, keys + tombstones);
+    return counted;
   }
 
   /** Mends groups of slots until none is left; helpers only where nobody is served. */

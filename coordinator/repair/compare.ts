@@ -31,6 +31,8 @@ export interface Compared {
   readonly runtime: SlotRuntime;
   readonly stamp: Stamp;
   readonly held: ReadonlyMap<NodeId, Held>;
+  /** Those who said so. */
+  readonly members: readonly NodeId[];
   /** Flags that the comparison took away. */
   readonly taken: ReadonlyMap<NodeId, Flag>;
   /** What is known to be missing is at least this new; undefined where nothing is known of it. */
@@ -134,7 +136,8 @@ function sortOut(
       continue;
     }
     const { stamp, taken } = question;
-    const compared: Compared = { runtime, stamp, held: answers, taken, since: missedSince(context, taken) };
+    const members = [...answers.keys()];
+    const compared: Compared = { runtime, stamp, held: answers, members, taken, since: missedSince(context, taken) };
     if (answers.size < question.taken.size || !unchanged(compared)) {
       restore(context, compared);
       skipped.push(slot);

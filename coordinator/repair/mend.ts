@@ -1,20 +1,18 @@
-// Mend: makes the members of slots agree, key by key (C9). A version that a write quorum holds is copied to the others as it is: no version
-// of its own, no lock, since that version can only be overtaken. Where no quorum agrees, FIX decides under the key's lock (C6). Values
-// flow through the coordinator, a bounded number of keys and bytes at a time.
+// Mend: makes the members of slots agree, key by key (C9). A version that a write quorum holds is copied to the others as it is (copies.ts).
+// Where no quorum agrees, FIX decides under the key's lock (C6). Values flow through the coordinator, a bounded number of keys and bytes
+// at a time.
 import type { NodeId } from "../../shared/ids.ts";
 import { PAGE_KEYS_MAX, PAGE_KEYS_SERVING } from "../../shared/limits.ts";
-import type { Cursor, DataOp, ListResult, OpResult, ReadResult } from "../../shared/protocol/node-messages.ts";
+import type { Cursor, ListResult, OpResult } from "../../shared/protocol/node-messages.ts";
 import { all, Future, run, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, highest, isZero, ZERO, type Version } from "../../shared/version.ts";
-import { failure } from "../links/link.ts";
 import { WORTH, type Pacer } from "../cluster/pacing.ts";
 import type { ReadOutcome } from "../sequencer/operation.ts";
 import { unchanged, type Compared, type RepairContext } from "./compare.ts";
+import { copyAll, type Copy } from "./copies.ts";
 
 const LIST_TIMEOUT_MS = 5_000;
 const KEY_TIMEOUT_MS = 2_000;
-/** Reading and writing: two answers after each other. */
-const GROUP_TIMEOUT_MS = 2 * KEY_TIMEOUT_MS;
 /** Keys mended side by side. */
 const KEYS_AT_ONCE = 1_024;
 /** While clients are served. */
@@ -24,17 +22,12 @@ const BYTES_AT_ONCE = 8 * 1024 * 1024;
 /** Repairs are nobody's connection. */
 const NO_CLIENT = -1;
 
-/** Keys mended side by side wait for answers until it is late. */
-interface MendContext extends RepairContext {
-  readonly late: Future<void>;
-}
-
 /** A key that the members of its slot hold at different versions. */
 export interface Difference {
   readonly compared: Compared;
   readonly key: string;
-  /** By member; those that hold nothing are left out. */
-  readonly versions: ReadonlyMap<NodeId, Version>;
+  /** By the places of `compared.members`; ZERO where one holds nothing. */
+  readonly versions: Version[];
 }
 
 export interface Mended {
@@ -57,10 +50,8 @@ export function* mend(context: RepairContext, slots: readonly Compared[], pacer:
     const group = differences.slice(start, start + keysAtOnce(pacer, slots));
     start += group.length;
     const done = yield* mendKeys(context, group);
-    group.forEach(({ compared }, index) => {
-      if (done[index] === true) keys++;
-      else left.add(compared);
-    });
+    keys += done.size;
+    for (const difference of group) if (!done.has(difference)) left.add(difference.compared);
     yield* pacer.rest(began, group.length * WORTH.mended);
   }
   return { keys, equal: equalSlots, left };
@@ -86,32 +77,29 @@ function* differencesOf(
   slots: readonly Compared[],
   { left, pacer }: Listing,
 ): Script<Difference[]> {
-  const ids = [...new Set(slots.flatMap(({ held }) => [...held.keys()]))];
-  const found = new Map<string, { readonly compared: Compared; readonly versions: Map<NodeId, Version> }>();
+  const ids = [...new Set(slots.flatMap(({ members }) => members))];
+  const found = new Map<string, Difference>();
   const listings = ids.map((id) => {
-    const own = slots.filter(({ held }) => held.has(id));
+    const own = slots.filter(({ members }) => members.includes(id));
     const bySlot = new Map(own.map((compared) => [compared.runtime.slot, compared]));
     const note = (slot: number, key: string, version: Version): void => {
       const compared = bySlot.get(slot);
       if (!compared) return;
-      const known = found.get(key);
-      if (known) known.versions.set(id, version);
-      else found.set(key, { compared, versions: new Map([[id, version]]) });
+      const known = found.get(key) ?? { compared, key, versions: compared.members.map(() => ZERO) };
+      known.versions[compared.members.indexOf(id)] = version;
+      found.set(key, known);
     };
     return run(listAt(context, { id, slots: own, note, pacer }));
   });
   const complete = yield* wait(all(listings));
   ids.forEach((id, index) => {
     if (complete[index] === true) return;
-    for (const compared of slots) if (compared.held.has(id)) left.add(compared);
+    for (const compared of slots) if (compared.members.includes(id)) left.add(compared);
   });
-  return [...found]
-    .map(([key, { compared, versions }]): Difference => ({ key, compared, versions }))
-    .filter((difference) => !left.has(difference.compared) && differs(difference));
+  return [...found.values()].filter((difference) => !left.has(difference.compared) && differs(difference));
 }
 
-function differs({ compared, versions }: Difference): boolean {
-  const [first, ...others] = [...compared.held.keys()].map((id) => versions.get(id) ?? ZERO);
+function differs({ versions: [first, ...others] }: Difference): boolean {
   return others.some((version) => !equal(version, first ?? ZERO));
 }
 
@@ -160,57 +148,33 @@ function* listAt(
 
 // Mending.
 
-/** Mends keys side by side; true for each that is in order now. */
-function* mendKeys(context: RepairContext, group: readonly Difference[]): Script<boolean[]> {
-  // One timer for all of them: thousands a second would cost more than what they guard.
-  const late = new Future<void>();
-  const timer = context.timers.after(GROUP_TIMEOUT_MS, () => late.resolve());
-  const futures = group.map((difference) => run(mendKey({ ...context, late }, difference)));
-  const mended = yield* wait(all(futures));
-  timer.cancel();
-  return mended;
+/** Mends keys side by side. @returns those that are in order now */
+function* mendKeys(context: RepairContext, group: readonly Difference[]): Script<Set<Difference>> {
+  const copies = new Map<Copy, Difference>();
+  const disputed: Difference[] = [];
+  for (const difference of group) {
+    if (!unchanged(difference.compared)) continue;
+    const copy = copyOf(context, difference);
+    if (copy) copies.set(copy, difference);
+    else disputed.push(difference);
+  }
+  const fixing = all(disputed.map((difference) => run(fixed(context, difference))));
+  const copied = yield* copyAll(context, [...copies.keys()]);
+  const settled = yield* wait(fixing);
+  const inOrder = new Set(disputed.filter((_, index) => settled[index] === true));
+  for (const copy of copied) inOrder.add(copies.get(copy) as Difference);
+  return inOrder;
 }
 
-function* mendKey(context: MendContext, difference: Difference): Script<boolean> {
-  const { compared, versions } = difference;
-  if (!unchanged(compared)) return false;
-  const top = [...versions.values()].reduce(highest, ZERO);
-  const holders = [...versions].filter(([, version]) => equal(version, top)).map(([id]) => id);
-  const needed = context.without.has("C9") ? 1 : compared.runtime.quorum;
-  if (holders.length < needed || isZero(top)) return yield* fixed(context, difference);
-  return yield* copied(context, difference, { top, holders });
-}
-
-/** Copies a version that a write quorum holds to those that lack it, as it is. */
-function* copied(
-  context: MendContext,
-  { compared, key, versions }: Difference,
-  { top, holders }: { readonly top: Version; readonly holders: readonly NodeId[] },
-): Script<boolean> {
-  const { runtime, stamp } = compared;
-  const { slot } = runtime;
-  const [holder] = holders;
-  if (holder === undefined) return false;
-  const read = yield* wait(tell(context, holder, { op: "read", slot, stamp, key }));
-  if (read.status === "error") return false;
-  const { version, origin, value, operation } = read as ReadResult;
-  // Overtaken meanwhile: that write goes to every member by itself, and is remembered where it does not arrive.
-  if (!equal(version, top)) return compare(version, top) > 0;
-  const lacking = [...compared.held.keys()].filter((id) => compare(versions.get(id) ?? ZERO, top) < 0);
-  // Nothing may be sent at the stamp of a seal (M2), nor at that of another membership.
-  if (!unchanged(compared)) return false;
-  const write: DataOp = {
-    op: "write",
-    slot,
-    stamp,
-    key,
-    version,
-    ...(origin && { origin }),
-    value,
-    ...(operation !== undefined && { operation }),
-  };
-  const results = yield* wait(all(lacking.map((id) => tell(context, id, write))));
-  return results.every((result) => result.status === "ok" || result.code === "SUPERSEDED");
+/** What is to be copied; undefined where no write quorum holds the highest version. */
+function copyOf({ without }: RepairContext, { compared, key, versions }: Difference): Copy | undefined {
+  const { members } = compared;
+  const version = versions.reduce(highest, ZERO);
+  const lacking = members.filter((_, place) => compare(versions[place] ?? ZERO, version) < 0);
+  const holder = members.find((id) => !lacking.includes(id));
+  const needed = without.has("C9") ? 1 : compared.runtime.quorum;
+  if (isZero(version) || members.length - lacking.length < needed || holder === undefined) return undefined;
+  return { compared, key, version, holder, lacking };
 }
 
 /** C6: no quorum agrees. With all members there, all have to agree in the end; else as many as a quorum takes. */
@@ -230,17 +194,4 @@ function* fixed(context: RepairContext, { compared, key }: Difference): Script<b
   } as const;
   sequencer.fix(operation, (found) => outcome.resolve(found));
   return (yield* wait(outcome)).type === "value";
-}
-
-/** One operation at one member, in a line together with others of this turn. */
-function tell(context: MendContext, id: NodeId, op: DataOp): Future<OpResult> {
-  const future = new Future<OpResult>();
-  context.late.whenDone(() => future.resolve(failure("LOST", "no answer")));
-  context.writing.send(id, op, {
-    settled: (_node, result) => {
-      if (result.status === "error" && result.code === "FENCED") context.writing.fenced(Number(result["fence"]));
-      future.resolve(result);
-    },
-  });
-  return future;
 }
