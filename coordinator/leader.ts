@@ -145,6 +145,7 @@ export class Leader {
       fenced: outPromised,
       moving: (slot) => this.topology.moving(slot),
       notice: (text) => host.notice("node", text),
+      cut: (node) => this.behind.uncheck(node, this.state),
     });
     this.behind = new Behind(() => host.timers.now);
     this.behind.uncheckAll(won.state);

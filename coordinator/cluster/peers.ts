@@ -104,6 +104,8 @@ export interface PeersHost {
   /** Slots that an attempt is moving right now: not to be dropped from whom they fill up. */
   readonly moving: (slot: number) => boolean;
   readonly notice: (text: string) => void;
+  /** A node's log ended in damage when it was started last: something that it had acknowledged may be missing. */
+  readonly cut: (node: NodeId) => void;
 }
 
 export class Peers {
@@ -166,7 +168,10 @@ export class Peers {
     for (;;) {
       const answer = yield* wait(link.call("control", hello, HELLO_TIMEOUT_MS));
       if (!stands()) return;
-      if (this.#recognised(peer, answer)) break;
+      if (this.#recognised(peer, answer)) {
+        if (answer["tailCut"] === true) this.#host.cut(peer.id);
+        break;
+      }
       yield* wait(sleep(this.#host.links.timers, MEND_MS));
       if (!stands()) return;
     }

@@ -53,6 +53,11 @@ export class Behind {
     });
   }
 
+  /** Nothing is known any more of what one member holds. */
+  uncheck(node: NodeId, { slots }: ClusterState): void {
+    for (const [slot, { members }] of slots.entries()) if (members.includes(node)) this.#raise(node, slot, UNCHECKED);
+  }
+
   /** On the path of every write that a node did not acknowledge: a look-up and a store. */
   missed(node: NodeId, slot: number, version: Version): void {
     const known = this.#raise(node, slot, MISSED);

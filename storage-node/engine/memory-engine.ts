@@ -74,6 +74,8 @@ class MemorySlot {
 export class MemoryDisk {
   /** Whether user data is refused for lack of space (reads and control records go on). */
   full = false;
+  /** What the next engine says of the end of its log. */
+  tailCut = false;
   /** Durable control state: for looking at only; engines hand out copies. */
   readonly control: ControlState;
   /** The engine opened last; an older one is a dead process and writes nothing any more. */
@@ -126,7 +128,7 @@ export class MemoryDisk {
 /** Engine over a MemoryDisk. Opening one takes the disk over from the engine before it. */
 export class MemoryEngine implements Engine {
   readonly recovered: ControlState;
-  readonly tailCut = false;
+  readonly tailCut: boolean;
   readonly place = -1;
   readonly #disk: MemoryDisk;
   readonly #events: EngineEvents;
@@ -136,6 +138,7 @@ export class MemoryEngine implements Engine {
     this.#disk = disk;
     this.#events = events;
     this.recovered = cloneControlState(disk.control);
+    this.tailCut = disk.tailCut;
     disk.owner = this;
   }
 

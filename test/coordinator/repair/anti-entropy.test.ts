@@ -127,6 +127,21 @@ test("in a slot of which less is known to be missing, what was missed before is 
   }
 });
 
+test("a node whose log ended in damage is compared at once: it may lack what it had acknowledged", () => {
+  const world = cluster(9);
+  put(world, 20, "acknowledged");
+  world.runUntil(() => inStep(world));
+  world.crashNode(C);
+  const { disk } = world.nodes.get(C) ?? {};
+  const slot = slotOf("key 3", world.coordinator?.state?.seed ?? 0);
+  disk?.remove(slot, ["key 3"]);
+  if (disk) disk.tailCut = true;
+  world.startNode(C);
+  world.runUntil(() => lagOf(world, "C").unchecked > 0);
+  world.runUntil(() => inStep(world));
+  expect(stored(world, C, "key 3")).toMatchObject({ value: "acknowledged 3" });
+});
+
 test("a slot that changes hands is left alone, and mended afterwards (M2)", () => {
   const world = cluster(5);
   world.addNode("127.0.0.1:5004");
