@@ -27,7 +27,10 @@ const LOOK_MS = 100;
 const AGAIN_MS = 400;
 /** Slots compared at a time. */
 const SLOTS_AT_ONCE = 1_024;
-/** While clients are served: the longer a comparison takes, the more slots differ by what is being written. */
+/**
+ * While clients are served: a node counts up their keys in one go, while clients wait; and the longer a comparison takes, the more slots differ
+ * by what is being written.
+ */
 const SLOTS_AT_ONCE_SERVING = 32;
 /** Keys listed at a time, over all slots of a group; a fuller slot is a group of its own. */
 const KEYS_LISTED_MAX = 4_000;
