@@ -58,6 +58,11 @@ export interface Report {
 
 export const OURS = "holdfast";
 
+/** 0 of none, as the median is. */
+export function meanOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+}
+
 export function medianOf(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;

@@ -1,5 +1,6 @@
 // What a soak's samples say: whether memory and files are as large at the end as they were early on. The first fifth is left out:
 // caches fill then. Pure.
+import { meanOf } from "./figures.ts";
 
 /** One look at everything, by name: `node A, resident MiB`. */
 export interface SoakSample {
@@ -31,8 +32,4 @@ export function trendsOf(samples: readonly SoakSample[]): Trend[] {
 function fifthOf(values: readonly number[], fifth: number): number[] {
   const edge = (at: number): number => Math.round((values.length * at) / FIFTHS);
   return values.slice(edge(fifth), edge(fifth + 1));
-}
-
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 }

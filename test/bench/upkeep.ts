@@ -3,7 +3,7 @@
 // dead catches up with what it missed, and while a fourth node takes its share. A loss is that of the medians.
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../support/cluster-process.ts";
-import { medianOf, OURS, type Single } from "./figures.ts";
+import { meanOf, medianOf, OURS, type Single } from "./figures.ts";
 import type { HoldfastStore } from "./holdfast-store.ts";
 import type { LoadProcess } from "./load-process.ts";
 import { type Workload, workload } from "./workload.ts";
@@ -98,12 +98,12 @@ export async function addedNode(bench: Bench): Promise<Single[]> {
     { name: `${OURS}: addnode of a fourth node, ${KEYS} keys, ${WRITERS} writers`, value: seconds, unit: "s" },
     {
       name: `${OURS}: puts in its first ${TURN_MS / 1_000} s, of those before`,
-      value: (mean(inTurn) / alone) * 100,
+      value: (meanOf(inTurn) / alone) * 100,
       unit: "%",
     },
     {
       name: `${OURS}: puts while it lasts, of those afterwards`,
-      value: (mean(meanwhile) / afterwards) * 100,
+      value: (meanOf(meanwhile) / afterwards) * 100,
       unit: "%",
     },
     { name: `${OURS}: a slot's freeze meanwhile, p99`, value: operation?.freezeMs?.p99 ?? 0, unit: "ms" },
@@ -140,11 +140,7 @@ async function mending(bench: Bench): Promise<{ readonly rate: number; readonly 
   await caughtUp;
   // The last slice is longer than what there was to do in it.
   const whole = rates.length > 1 ? rates.slice(0, -1) : rates;
-  return { rate: mean(whole), seconds };
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+  return { rate: meanOf(whole), seconds };
 }
 
 /** Waits until every node has what it missed. */
