@@ -141,6 +141,7 @@ async function replay({ lock, table, meta, limits, files, options }: ReplayInput
       control: (record) => takeEffect(keyspace, control, record),
     },
     log: options.log ?? ((): void => undefined),
+    now: () => performance.now(),
   });
   return { lock, table, accounts, keyspace, control, recovered, limits, files };
 }

@@ -38,30 +38,37 @@ export interface RecoveryOptions {
   /** Takes every record, in order. */
   readonly sink: RecordSink;
   readonly log: (message: string) => void;
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number;
 }
+
+/** A replay that takes longer says how far it is. */
+const SAY_EVERY_MS = 1_000;
 
 /** @throws DamagedLogError naming what is wrong and what to do. */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
-  const { files, directory, from } = options;
+  const { files, directory, from, now } = options;
   const replay = new Replay(options);
   const used: SegmentFile[] = [];
-  let highest = from.applied;
-  for (const number of await segmentNumbers(options)) {
-    highest = Math.max(highest, number);
-    if (number <= from.applied) await files.remove(join(directory, segmentName(number)));
-    else {
-      const bytes = await files.read(join(directory, segmentName(number)));
-      replay.segment(number, bytes);
-      used.push({ number, bytes: bytes.length });
-    }
+  const numbers = await segmentNumbers(options);
+  const behind = numbers.filter((number) => number > from.applied);
+  for (const number of numbers) if (number <= from.applied) await files.remove(join(directory, segmentName(number)));
+  let saidAt = now();
+  for (const number of behind) {
+    const bytes = await files.read(join(directory, segmentName(number)));
+    replay.segment(number, bytes);
+    used.push({ number, bytes: bytes.length });
+    if (now() - saidAt < SAY_EVERY_MS) continue;
+    saidAt = now();
+    options.log(`replaying the log: ${used.length} of ${behind.length} segments, ${replay.records} records`);
   }
   return {
     batch: replay.batch,
     position: replay.position,
-    segment: highest,
+    segment: Math.max(from.applied, ...numbers),
     used,
     bytes: replay.bytes,
-    records: replay.position - from.position,
+    records: replay.records,
     tailCut: replay.damaged,
   };
 }
@@ -88,6 +95,10 @@ class Replay {
     this.#options = options;
     this.batch = options.from.batch;
     this.position = options.from.position;
+  }
+
+  get records(): number {
+    return this.position - this.#options.from.position;
   }
 
   segment(number: number, bytes: Buffer): void {

@@ -2,7 +2,8 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { expect, test } from "vitest";
-import { fallen, medianOf, type Report, rowOf } from "./figures.ts";
+import { medianOf } from "./average.ts";
+import { fallen, type Report, rowOf } from "./figures.ts";
 import type { RunFigures } from "./load-process.ts";
 import { RedisConnection } from "./redis-client.ts";
 import { chartOf, tableOf } from "./report-text.ts";

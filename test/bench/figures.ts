@@ -1,5 +1,6 @@
 // Figures of a run of the benchmark: one row a workload, with the medians of its rounds for every store. Pure; the JSON file
 // holds exactly this.
+import { medianOf } from "./average.ts";
 import type { GrowthStep } from "./growth-plan.ts";
 import type { RunFigures } from "./load-process.ts";
 import type { SoakSample } from "./soak-trend.ts";
@@ -57,18 +58,6 @@ export interface Report {
 }
 
 export const OURS = "holdfast";
-
-/** 0 of none, as the median is. */
-export function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
-}
-
-export function medianOf(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? 0;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2;
-}
 
 /** The least value that this share of all does not exceed. @param share Above 0, up to 1. */
 export function quantileOf(values: readonly number[], share: number): number {

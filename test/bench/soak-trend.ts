@@ -1,6 +1,6 @@
 // What a soak's samples say: whether memory and files are as large at the end as they were early on. The first fifth is left out:
 // caches fill then. Pure.
-import { meanOf } from "./figures.ts";
+import { meanOf } from "./average.ts";
 
 /** One look at everything, by name: `node A, resident MiB`. */
 export interface SoakSample {

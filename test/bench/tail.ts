@@ -1,7 +1,8 @@
 // The tail of puts at half load: how long the slowest take, checkpoints and all, where operations come by schedule; and how much
 // longer small ones take beside a writer of the largest values. Turns with and without that writer alternate.
 import { setTimeout as sleep } from "node:timers/promises";
-import { barred, failures, medianOf, OURS, type Single } from "./figures.ts";
+import { medianOf } from "./average.ts";
+import { barred, failures, OURS, type Single } from "./figures.ts";
 import type { LoadProcess } from "./load-process.ts";
 import { halfRate, type Paced, paced, targetOf } from "./pace.ts";
 import type { Systems } from "./systems.ts";

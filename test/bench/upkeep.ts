@@ -3,7 +3,8 @@
 // dead catches up with what it missed, and while a fourth node takes its share. A loss is that of the medians.
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../support/cluster-process.ts";
-import { meanOf, medianOf, OURS, type Single } from "./figures.ts";
+import { meanOf, medianOf } from "./average.ts";
+import { OURS, type Single } from "./figures.ts";
 import type { HoldfastStore } from "./holdfast-store.ts";
 import type { LoadProcess } from "./load-process.ts";
 import { type Workload, workload } from "./workload.ts";

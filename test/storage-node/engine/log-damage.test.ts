@@ -63,7 +63,9 @@ beforeAll(async () => {
 });
 
 /** Recovers a log of these segments. */
-async function replay(contents: ReadonlyMap<string, Buffer>): Promise<Recovered & { replayed: LogRecord[] }> {
+async function replay(
+  contents: ReadonlyMap<string, Buffer>,
+): Promise<Recovered & { replayed: LogRecord[]; said: string[] }> {
   const files = new SimulatedFiles(1);
   for (const [path, bytes] of contents) files.put(path, bytes);
   const replayed: LogRecord[] = [];
@@ -73,8 +75,11 @@ async function replay(contents: ReadonlyMap<string, Buffer>): Promise<Recovered 
       replayed.push({ type: "write", slot, key, record: readBody(bytes, start, end) }),
     control: (record) => replayed.push(record),
   };
-  const recovered = await recover({ files, directory, from, sink, log: () => undefined });
-  return { ...recovered, replayed };
+  const said: string[] = [];
+  let nowMs = 0;
+  const now = (): number => (nowMs += 600); // what a segment takes
+  const recovered = await recover({ files, directory, from, sink, log: (message) => said.push(message), now });
+  return { ...recovered, replayed, said };
 }
 
 function whole(): Map<string, Buffer> {
@@ -93,6 +98,7 @@ describe("rule 5", () => {
     expect(segments.filter(({ batches }) => batches.length > 0).length).toBeGreaterThan(2);
     const recovered = await replay(whole());
     expect(recovered.replayed).toEqual(records);
+    expect(recovered.said[0]).toMatch(/^replaying the log: 2 of \d+ segments, \d+ records$/);
     expect(recovered).toMatchObject({
       tailCut: false,
       position: records.length,
