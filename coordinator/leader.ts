@@ -267,6 +267,11 @@ export class Leader {
         if (peer?.up) peer.link.enqueue(op, listener);
         else listener.settled(node, failure("NODE_UNREACHABLE", `node ${node} does not answer`));
       },
+      confirmEpoch: (node, listener) => {
+        const peer = this.peers.get(node);
+        if (peer?.up) peer.link.confirmEpoch(listener);
+        else listener.epochTold(failure("NODE_UNREACHABLE", `node ${node} does not answer`));
+      },
       reachable: (node) => this.peers.get(node)?.up === true,
       hopeful: (node) => this.peers.get(node)?.hopeful(timers.now) === true,
       sluggish: (node) => timers.now - (this.peers.get(node)?.link.heardAt ?? 0) > SLUGGISH_MS,

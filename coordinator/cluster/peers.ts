@@ -175,6 +175,8 @@ export class Peers {
       yield* wait(sleep(this.#host.links.timers, MEND_MS));
       if (!stands()) return;
     }
+    // Whatever it brings back is compared before one read relies on it alone.
+    for (const runtime of this.#host.slots) if (runtime.members.includes(peer.id)) runtime.inStep.disturb();
     link.direct({ cluster, node: peer.id, incarnation: peer.member.incarnation, epoch: this.#host.epoch });
     yield* this.#mendRoles(peer, stands);
   }

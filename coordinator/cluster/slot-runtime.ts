@@ -4,6 +4,7 @@ import type { ClusterState } from "../../shared/cluster-state.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import { majority } from "../../shared/quorum.ts";
 import { highest, type Stamp } from "../../shared/version.ts";
+import { InStep } from "./in-step.ts";
 
 /** M1: added members at the stamp of an attempt. */
 export interface Forward {
@@ -24,6 +25,8 @@ export interface SlotRuntime {
   held: boolean;
   /** Quorum and all operations under way that a hold waits for. */
   inFlight: number;
+  /** Whether its members hold the same. */
+  readonly inStep: InStep;
 }
 
 /** Runtime of every slot at the beginning of a leadership. */
@@ -37,6 +40,7 @@ export function slotRuntimes(state: ClusterState, epoch: number): SlotRuntime[] 
     forward: undefined,
     held: false,
     inFlight: 0,
+    inStep: new InStep(),
   }));
 }
 
@@ -47,4 +51,5 @@ export function commitPlacement(runtime: SlotRuntime, members: readonly NodeId[]
   runtime.committed = stamp;
   runtime.stamp = highest(stamp, runtime.stamp);
   runtime.forward = undefined;
+  runtime.inStep.disturb();
 }

@@ -147,7 +147,7 @@ function nodeFamilies(nodes: readonly NodeStatus[], gauges: Gauges): Family[] {
   ];
 }
 
-function repairFamilies({ repaired }: Gauges): Family[] {
+function repairFamilies({ repaired, slotsInStep }: Gauges): Family[] {
   const { slotsCompared, slotsDifferent, keysMended } = repaired;
   return [
     counter("kv_repair_slots_compared_total", "Slots compared by anti-entropy in this leadership", {
@@ -155,5 +155,8 @@ function repairFamilies({ repaired }: Gauges): Family[] {
     }),
     counter("kv_repair_slots_different_total", "Compared slots whose replicas differed", { value: slotsDifferent }),
     counter("kv_repair_keys_mended_total", "Keys mended by anti-entropy in this leadership", { value: keysMended }),
+    gauge("kv_slots_in_step", "Slots whose replicas are known to hold the same, so that one of them answers a read", {
+      value: slotsInStep,
+    }),
   ];
 }

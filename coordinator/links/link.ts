@@ -30,14 +30,27 @@ export interface OpListener {
   settled(node: NodeId, result: OpResult): void;
 }
 
+/** Waits to hear whether a node is still at this leader's epoch. Called once, possibly much later. */
+export interface EpochListener {
+  /** @param refusal Undefined where it is. */
+  epochTold(refusal: Refusal | undefined): void;
+}
+
 /** Operations that leave together, and at the same places who waits for them: an object for each pair would be one more an operation. */
 class Operations {
   readonly ops: DataOp[];
   readonly listeners: OpListener[];
+  /** Who hears whether the line was taken at all. */
+  readonly epochListeners: EpochListener[];
 
-  constructor(ops: DataOp[] = [], listeners: OpListener[] = []) {
+  constructor(ops: DataOp[] = [], listeners: OpListener[] = [], epochListeners: EpochListener[] = []) {
     this.ops = ops;
     this.listeners = listeners;
+    this.epochListeners = epochListeners;
+  }
+
+  get none(): boolean {
+    return this.ops.length === 0 && this.epochListeners.length === 0;
   }
 
   add(op: DataOp, listener: OpListener): void {
@@ -46,7 +59,8 @@ class Operations {
   }
 
   slice(start: number, end?: number): Operations {
-    return new Operations(this.ops.slice(start, end), this.listeners.slice(start, end));
+    const epochListeners = start === 0 ? this.epochListeners : []; // once
+    return new Operations(this.ops.slice(start, end), this.listeners.slice(start, end), epochListeners);
   }
 }
 
@@ -145,6 +159,12 @@ export class Link {
     (op.op === "read" ? this.#reads : this.#writes).add(op, listener);
   }
 
+  /** Asks, with the reads of this turn or in a line without any, whether the node is still at this epoch (N2). */
+  confirmEpoch(listener: EpochListener): void {
+    if (this.up) this.#reads.epochListeners.push(listener);
+    else listener.epochTold(failure("NODE_UNREACHABLE", `no connection to ${this.address}`));
+  }
+
   /** One data operation in a line of its own, its result as a future. LOST after `timeoutMs`. */
   ask(op: DataOp, timeoutMs: number): Future<OpResult> {
     const future = new Future<OpResult>();
@@ -202,7 +222,7 @@ export class Link {
 
   /** End of turn: what was enqueued leaves. */
   flush(): void {
-    if (this.#reads.ops.length > 0 || this.#writes.ops.length > 0) this.#flushLines();
+    if (!this.#reads.none || !this.#writes.none) this.#flushLines();
   }
 
   #flushLines(): void {
@@ -213,8 +233,8 @@ export class Link {
 
   #takeQueued(): { readonly reads: Operations; readonly writes: Operations } {
     const queued = { reads: this.#reads, writes: this.#writes };
-    if (queued.reads.ops.length > 0) this.#reads = new Operations();
-    if (queued.writes.ops.length > 0) this.#writes = new Operations();
+    if (!queued.reads.none) this.#reads = new Operations();
+    if (!queued.writes.none) this.#writes = new Operations();
     return queued;
   }
 
@@ -232,7 +252,8 @@ export class Link {
       }
       bytes += weight;
     }
-    if (start < ops.length) this.#sendOps(start === 0 ? operations : operations.slice(start));
+    if (start > 0) this.#sendOps(operations.slice(start));
+    else if (!operations.none) this.#sendOps(operations);
   }
 
   #sendOps(operations: Operations): void {
@@ -250,9 +271,10 @@ export class Link {
 }
 
 /** Operations that were not sent. */
-function refuseAll({ listeners }: Operations, node: NodeId | undefined, address: string): void {
-  for (const listener of listeners)
-    listener.settled(node ?? ("?" as NodeId), failure("NODE_UNREACHABLE", `no connection to ${address}`));
+function refuseAll({ listeners, epochListeners }: Operations, node: NodeId | undefined, address: string): void {
+  const refusal = failure("NODE_UNREACHABLE", `no connection to ${address}`);
+  for (const listener of listeners) listener.settled(node ?? ("?" as NodeId), refusal);
+  for (const listener of epochListeners) listener.epochTold(refusal);
 }
 
 /** Tells who waits. Returns the operations that the answer has no result of. */
@@ -262,14 +284,17 @@ function settleWith(waiter: Waiter, message: Answer): Operations | undefined {
     return undefined;
   }
   const { node, operations } = waiter;
-  const { ops, listeners } = operations;
+  const { ops, listeners, epochListeners } = operations;
   const results = message["status"] === "ok" ? resultsIn(message, ops) : undefined;
   // Each answer has one result at least: asking for the rest comes to an end.
-  const missing = results?.length === 0 ? failure("LOST", "the node answered without a result") : undefined;
+  const missing =
+    results?.length === 0 && ops.length > 0 ? failure("LOST", "the node answered without a result") : undefined;
   const told = results && !missing ? Math.min(results.length, listeners.length) : listeners.length;
   // A refusal of the whole line, or its one ok, is that of each operation in it.
   for (let index = 0; index < told; index++)
     listeners[index]?.settled(node, results?.[index] ?? missing ?? (message as unknown as Refusal));
+  const refusal = message["status"] === "ok" ? undefined : (message as unknown as Refusal);
+  for (const listener of epochListeners) listener.epochTold(refusal);
   return told < listeners.length ? operations.slice(told) : undefined;
 }
 

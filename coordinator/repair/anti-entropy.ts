@@ -1,6 +1,6 @@
 // Anti-entropy: keeps replicas equal without being asked. Slots in which a node that is back missed a write come first; then what this
-// leader has not compared yet, everything once; then all slots again and again, some a second. `repair` compares and mends all of them
-// now. Where members turn out to be equal, old tombstones are collected (N9). All of it comes after clients: while
+// leader has not compared yet, everything once; then what was disturbed since (in-step.ts), and all slots again and again, some a second.
+// `repair` compares and mends all of them now. Where members turn out to be equal, old tombstones are collected (N9). All of it comes after clients: while
 // they are served it goes in small steps with rests between them (pacing.ts).
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
@@ -12,6 +12,7 @@ import {
   comparable,
   compareSlots,
   mended,
+  putBack,
   restore,
   settled,
   type Comparison,
@@ -43,6 +44,9 @@ const IDLE_EVERY_MS = 500;
 const IDLE_SLOTS_BUSY = 4;
 const BUSY_IN_FLIGHT = 64;
 
+/** Pause between two rounds through the slots that are not known to be in step: some of them are written all the time. */
+const ROUND_EVERY_MS = 1_000;
+
 /** What a repair has done so far. */
 export interface Repaired {
   readonly slotsTotal: number;
@@ -71,6 +75,9 @@ export class AntiEntropy {
   readonly #writesAt = new Float64Array(SLOTS);
   #idleNext = 0;
   #idleAt = 0;
+  /** Round through the slots that are not known to be in step. */
+  #roundNext = 0;
+  #roundAt = 0;
   #repairing = false;
 
   /** @param collectAfterMs Age from which on tombstones go (N9). */
@@ -92,6 +99,7 @@ export class AntiEntropy {
       this.collector.look();
       const due = this.#due();
       const done = due.length > 0 ? yield* this.#work(due) : NOTHING_REPAIRED;
+      if (due.length === 0) yield* this.#bringIntoStep();
       if (due.length === 0 || done.slotsLeft > 0) yield* wait(sleep(timers, done.slotsLeft > 0 ? AGAIN_MS : LOOK_MS));
     }
   }
@@ -127,6 +135,33 @@ export class AntiEntropy {
     if (found.size > 0 || timers.now < this.#idleAt) return [...found];
     this.#idleAt = timers.now + IDLE_EVERY_MS;
     return this.#idleSlots().filter(ready);
+  }
+
+  /** Compares some slots that are not known to be in step. What differs there was written just now; else it is flagged, or turns up later. */
+  *#bringIntoStep(): Script<void> {
+    const slots = this.#outOfStep();
+    if (slots.length === 0) return;
+    const { different } = yield* this.#compareOnce(slots);
+    for (const compared of different) putBack(this.#context, compared);
+  }
+
+  #outOfStep(): number[] {
+    const { timers } = this.#context;
+    if (timers.now < this.#roundAt) return [];
+    const found: number[] = [];
+    for (; this.#roundNext < SLOTS && found.length < this.#slotsAtOnce; this.#roundNext++)
+      if (this.#canComeIntoStep(this.#roundNext)) found.push(this.#roundNext);
+    if (this.#roundNext === SLOTS) {
+      this.#roundNext = 0;
+      this.#roundAt = timers.now + ROUND_EVERY_MS;
+    }
+    return found;
+  }
+
+  #canComeIntoStep(slot: number): boolean {
+    const runtime = this.#context.slots[slot];
+    if (!runtime || runtime.inStep.known) return false;
+    return comparable(this.#context, slot)?.length === runtime.members.length;
   }
 
   get #slotsAtOnce(): number {

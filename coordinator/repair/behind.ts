@@ -75,10 +75,16 @@ export class Behind {
     this.settled(node, flag);
   }
 
+  /** Puts back a flag that was taken. */
+  putBack(node: NodeId, slot: number, flag: Flag): void {
+    if (flag !== CLEAR) this.#raise(node, slot, flag);
+    this.settled(node, flag);
+  }
+
   /** Puts back a flag that was taken; one that was not set is to be looked at again. */
   restore(node: NodeId, slot: number, flag: Flag): void {
-    this.#raise(node, slot, flag === CLEAR ? UNCHECKED : flag);
-    this.settled(node, flag);
+    if (flag === CLEAR) this.#raise(node, slot, UNCHECKED);
+    this.putBack(node, slot, flag);
   }
 
   /** A flag that was taken is done with: the slot is in step, up to what was missed since. */

@@ -39,6 +39,14 @@ export interface Compared {
   readonly since: Version | undefined;
 }
 
+/** What the members of a slot are asked. */
+interface Question {
+  readonly stamp: Stamp;
+  /** What had disturbed the slot by then (in-step.ts). */
+  readonly disturbances: number;
+  readonly taken: ReadonlyMap<NodeId, Flag>;
+}
+
 export interface Comparison {
   readonly same: readonly Compared[];
   readonly different: readonly Compared[];
@@ -63,7 +71,7 @@ export function unchanged({ runtime, stamp }: Compared): boolean {
 }
 
 export function* compareSlots(context: RepairContext, slots: readonly number[]): Script<Comparison> {
-  const asked = new Map<number, { readonly stamp: Stamp; readonly taken: Map<NodeId, Flag> }>();
+  const asked = new Map<number, Question>();
   const byNode = new Map<NodeId, number[]>();
   for (const slot of slots) {
     const present = comparable(context, slot);
@@ -71,6 +79,7 @@ export function* compareSlots(context: RepairContext, slots: readonly number[]):
     if (!present || !runtime) continue;
     asked.set(slot, {
       stamp: runtime.stamp,
+      disturbances: runtime.inStep.disturbances,
       taken: new Map(present.map((id) => [id, context.behind.take(id, slot)])),
     });
     for (const id of present) {
@@ -116,7 +125,7 @@ function* digestsOf(
 function sortOut(
   context: RepairContext,
   slots: readonly number[],
-  asked: ReadonlyMap<number, { readonly stamp: Stamp; readonly taken: ReadonlyMap<NodeId, Flag> }>,
+  asked: ReadonlyMap<number, Question>,
   held: ReadonlyMap<NodeId, ReadonlyMap<number, Held>>,
 ): Comparison {
   const same: Compared[] = [];
@@ -141,7 +150,10 @@ function sortOut(
     if (answers.size < question.taken.size || !unchanged(compared)) {
       restore(context, compared);
       skipped.push(slot);
-    } else (agree([...answers.values()]) ? same : different).push(compared);
+    } else if (agree([...answers.values()])) {
+      same.push(compared);
+      if (members.length === runtime.members.length) runtime.inStep.foundEqual(question.disturbances);
+    } else different.push(compared);
   }
   return { same, different, skipped };
 }
@@ -155,6 +167,11 @@ function missedSince({ behind }: RepairContext, taken: ReadonlyMap<NodeId, Flag>
 /** The slot was not compared, or not mended: its members are not known to be in step. */
 export function restore({ behind }: RepairContext, { runtime, taken }: Compared): void {
   for (const [id, flag] of taken) behind.restore(id, runtime.slot, flag);
+}
+
+/** The slot was compared, and nothing is done about what it found. */
+export function putBack({ behind }: RepairContext, { runtime, taken }: Compared): void {
+  for (const [id, flag] of taken) behind.putBack(id, runtime.slot, flag);
 }
 
 /** What differed was mended. Where only what is newer than a known version was looked at, the slot is compared once more. */

@@ -4,7 +4,7 @@ import type { Timers } from "../../shared/timers.ts";
 import type { Version } from "../../shared/version.ts";
 import type { DataOp } from "../../shared/protocol/node-messages.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
-import type { OpListener } from "../links/link.ts";
+import type { EpochListener, OpListener } from "../links/link.ts";
 
 export interface SequencerContext {
   readonly epoch: number;
@@ -14,6 +14,8 @@ export interface SequencerContext {
   slot(slot: number): SlotRuntime;
   /** Sends an operation to a member at the end of this turn. */
   send(node: NodeId, op: DataOp, listener: OpListener): void;
+  /** Asks a member at the end of this turn whether it is still at this epoch, with whatever else it is asked. */
+  confirmEpoch(node: NodeId, listener: EpochListener): void;
   /** Whether a member's connection is up. */
   reachable(node: NodeId): boolean;
   /** Whether a member answers, or did until a moment ago: worth waiting for. */

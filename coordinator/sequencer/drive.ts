@@ -51,6 +51,9 @@ interface Replica {
   maybe: boolean;
 }
 
+/** What its slot counts it as (in-step.ts): on its way, adrift, or no more. */
+type Course = "sent" | "adrift" | "told";
+
 /** Refusals that a moment may mend. */
 const PASSING = new Set(["NOT_OWNER", "STALE_SLOT", "OVERLOADED", "SHUTTING_DOWN", "WRONG_NODE"]);
 
@@ -79,6 +82,7 @@ export class Drive implements OpListener {
   /** Whether a copy went to a node that is filling up: it may surface later. */
   #forwarded = false;
   #stopped = false;
+  #course: Course = "sent";
   /** The same for every member that is sent it at one stamp: its text is made once. */
   #write: WriteOp;
   /** In whole milliseconds, as they take no object of their own. */
@@ -138,6 +142,7 @@ export class Drive implements OpListener {
     this.#startedAt = Math.floor(this.#context.timers.now);
     this.#quietUntil = this.#startedAt + RESEND_SILENT_MS;
     const write = this.#writeNow();
+    this.#runtime.inStep.sent();
     for (const node of this.#members) this.#context.send(node, write, this);
     const { forward } = this.#runtime;
     if (!forward) return;
@@ -149,6 +154,9 @@ export class Drive implements OpListener {
   /** No longer counted nor sent again: the slot changed hands, or the epoch ended. */
   stop(): void {
     this.#stopped = true;
+    if (this.#course !== "adrift" || !this.refusedByAll) return;
+    this.#course = "told";
+    this.#runtime.inStep.sank();
   }
 
   /** Sends again where that may help; called every few milliseconds while somebody waits. */
@@ -184,7 +192,17 @@ export class Drive implements OpListener {
     if (replica) replica.state = "ok";
     else this.#okBits |= 1 << place;
     this.oks++;
+    this.#moved();
     return true;
+  }
+
+  /** What one more acknowledgement means for the slot. */
+  #moved(): void {
+    const { inStep } = this.#runtime;
+    if (this.#course === "sent" && this.complete) inStep.arrived();
+    else if (this.#course === "adrift") inStep.surfaced();
+    else return;
+    this.#course = "told";
   }
 
   /** @returns whether that is news */
@@ -193,6 +211,7 @@ export class Drive implements OpListener {
     if (replica.state === "ok") return false;
     replica.code = code;
     this.#quietUntil = 0;
+    this.#strayed();
     this.#context.missed(replica.node, this.issued.slot, this.issued.version);
     if (code === "LOST") {
       replica.state = "lost";
@@ -208,6 +227,14 @@ export class Drive implements OpListener {
     const current = details["current"] as Version | undefined;
     if (code === "SUPERSEDED" && current && current[0] > this.#context.epoch) this.#context.fenced(current[0]);
     return true;
+  }
+
+  /** What a refusal means for the slot: the first one counts. */
+  #strayed(): void {
+    if (this.#course !== "sent") return;
+    const held = this.oks > 0;
+    this.#course = held ? "told" : "adrift";
+    this.#runtime.inStep.strayed(held);
   }
 
   #toldApart(): readonly Replica[] {

@@ -203,7 +203,8 @@ export class Flight implements DriveOwner, Carrier {
   giveUp(): void {
     const drive = this.#drive;
     for (const write of this.#writes) if (drive) this.#expire(write);
-    if (drive && !drive.installed && !drive.refusedByAll) this.#sequencer.inDoubt.add(drive.issued);
+    if (drive?.refusedByAll === true) drive.stop();
+    else if (drive && !drive.installed) this.#sequencer.inDoubt.add(drive.issued);
     this.#release();
   }
 

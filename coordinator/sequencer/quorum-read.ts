@@ -8,13 +8,25 @@
 //
 // One member is asked for the value; the others that are asked at first, one less than must agree, for their version alone (brief).
 // So whichever of them agree, one has told the value: equal versions are equal values (C2).
+//
+// Where all members are known to hold the same (in-step.ts) one speaks for all: it is asked for the value, and the others, one less than
+// must agree, only whether they are still at this epoch, once a line for all reads of a turn. What is acknowledged before a read begins
+// is then on all members. What its member told may be a write that came since: it is the answer only if the members are in step when
+// it arrives, as then all of them hold that or what came after it, and no later read can find less. Nobody else had acknowledged
+// anything by when the read began, as a majority was still at this epoch after that. Else the others are asked for their versions.
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
-import type { OpResult, ReadOp, ReadResult, VersionResult, WriteOp } from "../../shared/protocol/node-messages.ts";
+import type {
+  OpResult,
+  ReadOp,
+  ReadResult,
+  Refusal,
+  VersionResult,
+  WriteOp,
+} from "../../shared/protocol/node-messages.ts";
 import { originOf } from "../../shared/record.ts";
-import { equal, type Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
-import type { OpListener } from "../links/link.ts";
+import { Canvass, type Asked, type Canvassing } from "./canvass.ts";
 import type { Issued } from "./drive.ts";
 import type { KeyTask } from "./key-locks.ts";
 import {
@@ -36,29 +48,7 @@ const FIX_AFTER_MS = 100;
 /** Pause before a refused replica is asked again. */
 const AGAIN_MS = 40;
 
-/** What one member was asked, and what it said. */
-interface Asked {
-  readonly node: NodeId;
-  at: number;
-  answer: ReadResult | VersionResult | undefined;
-  /** Undefined while no refusal stands. */
-  refusedAt: number | undefined;
-}
-
-/** Distinguishes answers to this membership from those to an earlier one. */
-class Round implements OpListener {
-  readonly #read: QuorumRead;
-
-  constructor(read: QuorumRead) {
-    this.#read = read;
-  }
-
-  settled(node: NodeId, result: OpResult): void {
-    this.#read.heard(this, node, result);
-  }
-}
-
-export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower {
+export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, Canvassing {
   readonly operation: ReadOperation;
   /** Whom to tell; the sequencer does. */
   readonly reply: Reply<ReadOperation, ReadOutcome>;
@@ -69,18 +59,12 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower {
   awaited = false;
   readonly #sequencer: SequencerServices;
   readonly #runtime: SlotRuntime;
-  /** The membership that the answers belong to. */
-  #members: readonly NodeId[] = [];
-  /** The same members, the best to ask first. */
-  #order: readonly NodeId[] = [];
-  /** At most one entry a member: few enough to be looked through. */
-  #asked: Asked[] = [];
-  #answered = 0;
+  /** Undefined while nobody is asked. */
+  #canvass: Canvass | undefined;
   #started = false;
   #done = false;
   /** Whether the answer is that of a write under way. */
   #following = false;
-  #round: Round | undefined;
   /** The same for every member that is asked at one stamp. */
   #whole: ReadOp | undefined;
   #brief: ReadOp | undefined;
@@ -115,7 +99,7 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower {
 
   get #needed(): number {
     if (this.operation.level === "one") return 1;
-    return this.operation.level === "all" ? this.#members.length : this.#runtime.quorum;
+    return this.operation.level === "all" ? this.#runtime.members.length : this.#runtime.quorum;
   }
 
   /** Its turn has come, behind the writes of its connection. */
@@ -128,54 +112,77 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower {
     if (this.#done) return;
     this.#started = true;
     this.#following = false;
-    this.#members = this.#runtime.members;
-    this.#asked = [];
-    this.#answered = 0;
-    if (this.#runtime.held && this.operation.level !== "one") {
-      this.#round = undefined;
-      this.#sequencer.whenFree(this.#runtime.slot, () => this.begin());
-      return;
+    this.#canvass = undefined;
+    const { members, held, slot } = this.#runtime;
+    const { level } = this.operation;
+    if (held && level !== "one") return this.#sequencer.whenFree(slot, () => this.begin());
+    const canvass = new Canvass(this, members, this.#sequencer.context.inTurn(members));
+    this.#canvass = canvass;
+    if (level === "quorum" && this.#inStep) this.#askOne(canvass);
+    else this.#askTogether(canvass);
+  }
+
+  /** Whether the answer of one member is that of all. */
+  get #inStep(): boolean {
+    const { inStep } = this.#runtime;
+    const { without } = this.#sequencer.context;
+    if (without.size === 0) return inStep.now;
+    return (inStep.known || without.has("C6-compared")) && (inStep.onTheirWay === 0 || without.has("C6-sent"));
+  }
+
+  /** How many members have to be at this epoch where one of them speaks for all. */
+  get #neededAlone(): number {
+    return this.#sequencer.context.without.has("C6-epoch") ? 1 : this.#needed;
+  }
+
+  /** One speaks for all, and enough others tell that they are at this epoch still. */
+  #askOne(canvass: Canvass): void {
+    const { context } = this.#sequencer;
+    canvass.alone = true;
+    let left = this.#neededAlone;
+    for (const node of canvass.order) {
+      if (!context.reachable(node) || context.sluggish(node)) continue;
+      if (canvass.asked.length === 0) this.#ask(canvass, node);
+      else context.confirmEpoch(node, canvass);
+      if (--left === 0) return;
     }
-    this.#round = new Round(this);
-    this.#order = this.#sequencer.context.inTurn(this.#members);
-    this.#askMore(1);
-    this.#askMore(this.#needed - 1, true);
+    this.#askTogether(canvass);
+  }
+
+  /** Enough members to agree, one of them for the value. */
+  #askTogether(canvass: Canvass): void {
+    canvass.alone = false;
+    if (canvass.asked.every(({ refusedAt }) => refusedAt !== undefined)) this.#askMore(canvass, 1);
+    this.#askMore(canvass, this.#needed - 1, true);
   }
 
   /** Asks `count` members that were not asked yet, the best first. */
-  #askMore(count: number, brief = false): void {
-    const left = this.#askSome(count, { brief, sluggish: false });
-    if (left > 0) this.#askSome(left, { brief, sluggish: true });
+  #askMore(canvass: Canvass, count: number, brief = false): void {
+    const left = this.#askSome(canvass, count, { brief, sluggish: false });
+    if (left > 0) this.#askSome(canvass, left, { brief, sluggish: true });
   }
 
   /** @returns how many are still to be asked */
-  #askSome(count: number, { brief, sluggish }: { readonly brief: boolean; readonly sluggish: boolean }): number {
+  #askSome(
+    canvass: Canvass,
+    count: number,
+    { brief, sluggish }: { readonly brief: boolean; readonly sluggish: boolean },
+  ): number {
     const { context } = this.#sequencer;
     let left = count;
-    for (const node of this.#order) {
+    for (const node of canvass.order) {
       if (left === 0) break;
-      if (this.#askedOf(node) || !context.reachable(node) || context.sluggish(node) !== sluggish) continue;
+      if (canvass.of(node) || !context.reachable(node) || context.sluggish(node) !== sluggish) continue;
       left--;
-      this.#ask(node, brief);
+      this.#ask(canvass, node, brief);
     }
     return left;
   }
 
-  #askedOf(node: NodeId): Asked | undefined {
-    for (const asked of this.#asked) if (asked.node === node) return asked;
-    return undefined;
-  }
-
-  #ask(node: NodeId, brief: boolean): void {
+  #ask(canvass: Canvass, node: NodeId, brief = false): void {
     const { context } = this.#sequencer;
-    const round = this.#round;
-    if (!round) return;
-    const asked = this.#askedOf(node);
-    if (asked) {
-      asked.at = context.timers.now;
-      asked.refusedAt = undefined;
-    } else this.#asked.push({ node, at: context.timers.now, answer: undefined, refusedAt: undefined });
-    context.send(node, brief ? this.#briefOp() : this.#wholeOp(), round);
+    canvass.ask(node, context.timers.now);
+    context.send(node, brief ? this.#briefOp() : this.#wholeOp(), canvass);
   }
 
   #wholeOp(): ReadOp {
@@ -192,29 +199,50 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower {
     return (this.#brief = { op: "read", slot, stamp, key, brief: true });
   }
 
-  /** For the round only: an answer to it. */
-  heard(round: Round, node: NodeId, result: OpResult): void {
-    if (this.#done || round !== this.#round) return;
-    if (this.#members !== this.#runtime.members) return this.begin();
-    const asked = this.#askedOf(node);
-    if (!asked) return;
+  heard(canvass: Canvass, asked: Asked, result: OpResult): void {
+    if (!this.#heeds(canvass)) return;
     if (result.status === "ok") {
-      if (!asked.answer) this.#answered++;
-      asked.answer = result as ReadResult | VersionResult;
-      this.#decide();
-      return;
+      canvass.take(asked, result as ReadResult | VersionResult);
+      return this.#decide(canvass);
     }
-    if (result.code === "FENCED") this.#sequencer.context.fenced(Number(result["fence"]));
+    this.#noticeFence(result);
     asked.refusedAt = this.#sequencer.context.timers.now;
-    if (!this.#done) this.#askMore(1);
+    if (this.#done) return;
+    if (canvass.alone) this.#askTogether(canvass);
+    else this.#askMore(canvass, 1);
   }
 
-  #decide(): void {
-    const agreed = this.#agreed();
+  epochHeard(canvass: Canvass, refusal: Refusal | undefined): void {
+    if (!this.#heeds(canvass) || !canvass.alone) return;
+    if (!refusal) {
+      canvass.confirmed++;
+      if (canvass.answered > 0) this.#decide(canvass);
+      return;
+    }
+    this.#noticeFence(refusal);
+    if (!this.#done) this.#askTogether(canvass);
+  }
+
+  /** Whether what it tells still counts. Where the members have changed, those of now are asked. */
+  #heeds(canvass: Canvass): boolean {
+    if (this.#done || canvass !== this.#canvass) return false;
+    if (canvass.members === this.#runtime.members) return true;
+    this.begin();
+    return false;
+  }
+
+  #noticeFence({ code, ...details }: Refusal): void {
+    if (code === "FENCED") this.#sequencer.context.fenced(Number(details["fence"]));
+  }
+
+  #decide(canvass: Canvass): void {
+    if (canvass.alone && !this.#inStep) return this.#askTogether(canvass);
+    if (canvass.alone && canvass.confirmed < this.#neededAlone - 1) return;
+    const agreed = this.#agreed(canvass);
     if (agreed) return this.#finish(outcome(agreed, this.operation.level === "one"));
-    if (this.#answered < this.#needed || this.#follow()) return;
-    if (this.#answered === this.#members.length) return this.#fix();
-    this.#askMore(this.#members.length);
+    if (canvass.answered < this.#needed || this.#follow()) return;
+    if (canvass.answered === canvass.members.length) return this.#fix();
+    this.#askMore(canvass, canvass.members.length);
   }
 
   /** A quorum has answered without agreeing: whether a write under way will tell. */
@@ -239,21 +267,11 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower {
     this.#finish({ type: "error", error });
   }
 
-  /** The version that enough members hold, with its value; undefined while there is none. */
-  #agreed(): ReadResult | undefined {
-    if (this.#answered < this.#needed) return undefined;
-    const anyWillDo = this.#sequencer.context.without.has("C6");
-    for (const { answer } of this.#asked) {
-      if (!answer || !("value" in answer)) continue;
-      if (anyWillDo || this.#holders(answer.version) >= this.#needed) return answer;
-    }
-    return undefined;
-  }
-
-  #holders(version: Version): number {
-    let holders = 0;
-    for (const { answer } of this.#asked) if (answer && equal(answer.version, version)) holders++;
-    return holders;
+  /** What enough members hold; undefined while there is none. */
+  #agreed(canvass: Canvass): ReadResult | undefined {
+    if (canvass.alone) return canvass.agreed(1);
+    if (canvass.answered < this.#needed) return undefined;
+    return canvass.agreed(this.#sequencer.context.without.has("C6") ? 1 : this.#needed);
   }
 
   #fix(): void {
@@ -270,8 +288,7 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower {
     }
     // One that waits behind a write of its own connection is started by that write's end, not from here.
     if (this.#following) return true;
-    if (this.#started && this.#members !== this.#runtime.members) this.begin();
-    if (this.#round) this.#nudge(now);
+    if (this.#canvass && this.#heeds(this.#canvass)) this.#nudge(this.#canvass, now);
     return !this.#done;
   }
 
@@ -283,25 +300,31 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower {
         "a write that the same connection had sent before it, on the same key, was under way for the whole deadline";
       return new KvError("NO_QUORUM", why);
     }
-    if (this.#answered < this.#needed) return tooFewReplicas(this.#answered, this.#needed);
+    const answered = this.#canvass?.answered ?? 0;
+    if (answered < this.#needed) return tooFewReplicas(answered, this.#needed);
     const text =
       "the replicas that answered disagree, and no quorum had the write that is under way by the deadline: try again";
     return new KvError("NO_QUORUM", text);
   }
 
   /** Hedges against silence, asks refusing replicas again, and turns to FIX when a quorum has answered without agreeing. */
-  #nudge(now: number): void {
+  #nudge(canvass: Canvass, now: number): void {
     const { context } = this.#sequencer;
-    for (const { node, refusedAt } of this.#asked) {
-      if (refusedAt !== undefined && now - refusedAt >= AGAIN_MS && context.reachable(node)) this.#ask(node, false);
+    const { asked, members } = canvass;
+    for (const { node, refusedAt } of asked) {
+      if (refusedAt !== undefined && now - refusedAt >= AGAIN_MS && context.reachable(node)) this.#ask(canvass, node);
     }
-    const hopeful = this.#members.filter((node) => context.hopeful(node)).length;
+    const hopeful = members.filter((node) => context.hopeful(node)).length;
     if (hopeful < this.#needed) return this.#finish({ type: "error", error: tooFewReplicas(hopeful, this.#needed) });
-    const silent = this.#asked.filter(({ answer }) => !answer);
+    if (canvass.alone) {
+      if (asked.some(({ at }) => now - at < HEDGE_MS)) return;
+      this.#askTogether(canvass);
+    }
+    const silent = asked.filter(({ answer }) => !answer);
     const patience = (limitMs: number): boolean => silent.every(({ at }) => now - at >= limitMs);
     const { level } = this.operation;
-    if (this.#answered >= this.#needed && level === "quorum" && patience(FIX_AFTER_MS)) return this.#fix();
-    if (silent.length === 0 || silent.some(({ at }) => now - at >= HEDGE_MS)) this.#askMore(this.#members.length);
+    if (canvass.answered >= this.#needed && level === "quorum" && patience(FIX_AFTER_MS)) return this.#fix();
+    if (silent.length === 0 || silent.some(({ at }) => now - at >= HEDGE_MS)) this.#askMore(canvass, members.length);
   }
 
   /** The epoch is over. */

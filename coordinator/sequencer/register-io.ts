@@ -97,7 +97,8 @@ export class RegisterIo {
     const drive = new Drive(this.#sequencer.context, issued, { driven });
     drive.start();
     yield* this.#until(done, (now) => drive.resend(now));
-    if (!drive.installed && !drive.refusedByAll) this.#sequencer.inDoubt.add(issued);
+    if (drive.refusedByAll) drive.stop();
+    else if (!drive.installed) this.#sequencer.inDoubt.add(issued);
     return drive;
   }
 

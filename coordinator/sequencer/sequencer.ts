@@ -252,7 +252,11 @@ export class Sequencer implements SequencerServices {
   }
 
   hold(slots: Iterable<number>): void {
-    for (const slot of slots) this.context.slot(slot).held = true;
+    for (const slot of slots) {
+      const runtime = this.context.slot(slot);
+      runtime.held = true;
+      runtime.inStep.disturb();
+    }
   }
 
   release(slots: Iterable<number>): void {

@@ -16,9 +16,12 @@ export interface Gauges {
   readonly nodes: readonly NodeGauges[];
   /** In this leadership. */
   readonly repaired: Repaired;
+  /** Slots whose members are known to hold the same: one of them answers a read (C6). */
+  readonly slotsInStep: number;
 }
 
-export function gauges({ epoch, peers, antiEntropy }: Leader): Gauges {
+export function gauges({ epoch, peers, antiEntropy, slots }: Leader): Gauges {
   const nodes = peers.all().map(({ id, link }) => ({ id, ...link.sent }));
-  return { epoch, nodes, repaired: antiEntropy.totals };
+  const slotsInStep = slots.filter(({ inStep }) => inStep.known).length;
+  return { epoch, nodes, repaired: antiEntropy.totals, slotsInStep };
 }

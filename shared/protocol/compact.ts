@@ -5,7 +5,8 @@
 //   reads    slot, stamp epoch, stamp n, key, brief (0 or 1)
 //   found    version epoch, version n, value, operation                       one for each read; of a brief one only the version counts
 //
-// Everything else travels as `ops` and `results`; a node takes either. Between a client that says so in its hello and a coordinator:
+// A line of no reads asks whether the node is at this epoch still (C6). Everything else travels as `ops` and `results`; a node takes
+// either. Between a client that says so in its hello and a coordinator:
 //
 //   rows     id, key, value, operation             puts at level quorum; a get has `false` for its value, and no operation ("")
 //   written  id, version epoch, version n          what puts and deletes are answered
@@ -31,8 +32,9 @@ export type CompactForm = Exclude<BatchRequest["form"], "ops">;
 /** How a line's operations can be written; undefined: as they are. @param epoch That of the line. */
 export function compactForm(ops: readonly DataOp[], epoch: number): CompactForm | undefined {
   const [first] = ops;
-  if (first?.op === "read") return ops.every(isRead) ? "reads" : undefined;
-  if (first?.op !== "write") return undefined;
+  if (first === undefined) return "reads";
+  if (first.op === "read") return ops.every(isRead) ? "reads" : undefined;
+  if (first.op !== "write") return undefined;
   for (const op of ops) if (!isPlainWrite(op, epoch)) return undefined;
   return "writes";
 }

@@ -27,6 +27,8 @@ export interface ClientPlan {
   readonly retryMsMax?: number;
   /** Chance that an operation is a write on condition of the version seen last, beside those drawn anyway. */
   readonly conditional?: number;
+  /** Share of gets beyond the usual one. */
+  readonly gets?: number;
   /** Deadlines that are drawn from. */
   readonly timeoutsMs?: readonly number[];
   /** Whether a client that has lost its connection turns to any coordinator, not to the one that leads. */
@@ -106,8 +108,9 @@ export class Clients {
     const common = { key, consistency, timeoutMs };
     const seen = this.#seen.get(key) ?? [];
     const version = pick(random, seen.slice(-3));
-    const { conditional, deletes } = this.#plan;
+    const { conditional, deletes, gets } = this.#plan;
     const newest = seen.at(-1);
+    if (gets !== undefined && chance(random, gets)) return { op: "get", ...common };
     if (conditional !== undefined && newest !== undefined && chance(random, conditional))
       return { op: "put", ...common, value: this.#value(), ifVersion: newest };
     const dice = consistency === "one" ? random() * 0.75 : random();

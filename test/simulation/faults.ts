@@ -9,9 +9,9 @@ const STALL_MS_MIN = 300;
 const STALL_MS_MAX = 6_000;
 const PART_MS_MAX = 5_000;
 const FREEZE_MS_MAX = 6_000;
-/** How long the cluster may be without a leader before somebody starts a coordinator again. */
 /** How soon an operator looks after what does not get on. */
 const OPERATOR_MS = 5_000;
+/** How long the cluster may be without a leader before somebody starts a coordinator again. */
 const LEADERLESS_MS = 3_000;
 
 export class Faults {
@@ -106,6 +106,8 @@ export class Faults {
         return this.#freeze();
       case "part leader":
         return this.#part(this.#anyMember());
+      case "strand leader":
+        return this.#strand(this.#anyMember());
       case "stall disk":
         return this.#stall(this.#anyMember());
       case "slow disks":
@@ -266,14 +268,38 @@ export class Faults {
 
   /** The leader, though not others, loses a node. */
   #part(address: string): void {
-    const { random, network, leader } = this.#world;
+    const { leader } = this.#world;
+    if (!leader) return;
+    this.#separate(leader.process.name, address);
+    this.#healLater();
+  }
+
+  /** The leader and one node are cut off from all others. They notice, and soon have another leader; it may not. */
+  #strand(companion: string): void {
+    const { leader, nodes } = this.#world;
     if (!leader) return;
     const { name } = leader.process;
-    this.#world.trace(`nothing passes between ${name} and ${address}`);
-    network.block(name, address);
-    network.block(address, name);
-    for (const connection of network.connectionsOf(name))
-      if (connection.server.process.name === address) connection.break();
+    for (const address of [...nodes.keys(), ...COORDINATORS]) {
+      if (address === companion || address === name) continue;
+      this.#separate(name, address);
+      this.#separate(companion, address);
+    }
+    this.#healLater();
+  }
+
+  #separate(a: string, b: string): void {
+    const { network } = this.#world;
+    this.#world.trace(`nothing passes between ${a} and ${b}`);
+    network.block(a, b);
+    network.block(b, a);
+    for (const connection of network.connectionsOf(a)) {
+      const { client, server } = connection;
+      if (client.process.name === b || server.process.name === b) connection.break();
+    }
+  }
+
+  #healLater(): void {
+    const { random, network } = this.#world;
     this.#undo(between(random, 1_000, PART_MS_MAX), () => network.heal());
   }
 

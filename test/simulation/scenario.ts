@@ -46,7 +46,7 @@ export const FAULTS = [
   "wipe disk",
 ] as const;
 /** Drawn by shaped scenarios only (shapes.ts). */
-export type ShapedFault = "freeze leader" | "stall disk" | "part leader";
+export type ShapedFault = "freeze leader" | "stall disk" | "part leader" | "strand leader";
 export type Fault = (typeof FAULTS)[number] | ShapedFault;
 
 /** Names that hash to slots of their own; which slots does not matter. */

@@ -74,6 +74,19 @@ function rivals(random: Random): Scenario {
   };
 }
 
+/** The leader is cut off together with one node, and may serve on for a moment while the others have a new leader (C6). */
+function stranded(random: Random): Scenario {
+  const scenario = quiet(random, 1);
+  const clients = { clients: 6, operations: 150, pauseMsMax: 50, gets: 0.8, timeoutsMs: [300] };
+  return {
+    ...scenario,
+    clients: { ...scenario.clients, ...clients, anyCoordinator: true },
+    standbys: 2,
+    faults: ["strand leader"],
+    faultEveryMs: pick(random, [500, 1_500]),
+  };
+}
+
 /** Tombstones go soon, while connections break and what was on its way arrives seconds later (N4, N6, N9). */
 function late(random: Random): Scenario {
   const scenario = quiet(random, between(random, 1, 2));
@@ -153,4 +166,4 @@ function hasty(random: Random): Scenario {
   });
 }
 
-export const SHAPES = { any: anyScenario, hasty, doubtful, rivals, late, wandering, lagging } as const;
+export const SHAPES = { any: anyScenario, hasty, doubtful, rivals, stranded, late, wandering, lagging } as const;

@@ -15,7 +15,7 @@ const lines: readonly { readonly ops: readonly object[]; readonly compact: boole
   { ops: [write, { ...write, origin: [1, 1] }], compact: false },
   { ops: [{ ...write, version: [0, 9] }], compact: false },
   { ops: [{ op: "seal", slots: [1], stamp: [1, 1] }], compact: false },
-  { ops: [], compact: false },
+  { ops: [], compact: true },
 ];
 
 /** The line that a connection makes of it. */

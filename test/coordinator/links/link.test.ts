@@ -83,3 +83,45 @@ test("an ok without results, and a refusal, are those of each operation", () => 
   link.received({ id: sent[1]?.id, status: "error", code: "FENCED", message: "over" });
   expect([...results.values()]).toMatchObject([{ code: "FENCED" }, { code: "FENCED" }]);
 });
+
+/** Whoever asks for the epoch of a link's node, and what it was told. */
+function epochAsked(link: Link): (string | undefined)[] {
+  const told: (string | undefined)[] = [];
+  link.confirmEpoch({ epochTold: (refusal) => void told.push(refusal?.code ?? "ok") });
+  return told;
+}
+
+test("C6: whether a node is at this epoch is told by the answer to the turn's reads, refused or not, or to a line without any", () => {
+  const { link, sent, ask } = connected();
+  const told = epochAsked(link);
+  ask("a");
+  expect(sent.map(keysOf)).toEqual([["a"]]);
+  link.received({ id: sent[0]?.id, status: "ok", results: [{ status: "error", code: "NOT_OWNER", message: "" }] });
+  expect(told).toEqual(["ok"]);
+  const first = epochAsked(link);
+  const second = epochAsked(link);
+  link.flush();
+  expect(sent.map(keysOf)).toEqual([["a"], []]);
+  link.received({ id: sent[1]?.id, status: "ok", found: [] });
+  expect([first, second]).toEqual([["ok"], ["ok"]]);
+});
+
+test("C6: a fence, a lost connection and one that never stood are no confirmation", () => {
+  const { link, sent } = connected();
+  const fenced = epochAsked(link);
+  link.flush();
+  link.received({ id: sent[0]?.id, status: "error", code: "FENCED", message: "epoch 1 is over", fence: 2 });
+  const lost = epochAsked(link);
+  link.flush();
+  const queued = epochAsked(link);
+  link.disconnected("data");
+  const unconnected = epochAsked(link);
+  link.flush();
+  expect([fenced, lost, queued, unconnected]).toEqual([
+    ["FENCED"],
+    ["LOST"],
+    ["NODE_UNREACHABLE"],
+    ["NODE_UNREACHABLE"],
+  ]);
+  expect(sent).toHaveLength(2);
+});

@@ -171,3 +171,35 @@ test("repair compares and mends at once, says what it did, and names a node that
   world.runUntil(() => inStep(world), 20_000);
   expect(world.ask({ op: "repair" })).toMatchObject({ slotsTotal: SLOTS, slotsCompared: SLOTS, slotsDifferent: 0 });
 });
+
+/** Slots of which one member answers for all. */
+function slotsInStep(world: World): number {
+  return world.coordinator?.gauges?.slotsInStep ?? 0;
+}
+
+test("C6: all slots come into step by themselves, and again after a node was away; none of its slots is while it is", () => {
+  const world = cluster(10);
+  put(world, 50, "first");
+  world.runUntil(() => slotsInStep(world) === SLOTS);
+  put(world, 50, "second");
+  expect(slotsInStep(world)).toBe(SLOTS);
+  world.crashNode(C);
+  world.startNode(C); // it has missed nothing; what it brings back is looked at nevertheless
+  world.runUntil(() => slotsInStep(world) < SLOTS);
+  world.runUntil(() => slotsInStep(world) === SLOTS, 20_000);
+  world.crashNode(C);
+  put(world, 200, "third");
+  expect(slotsInStep(world)).toBeLessThan(SLOTS / 2);
+  world.startNode(C);
+  world.runUntil(() => slotsInStep(world) === SLOTS, 20_000);
+  expect(equalEverywhere(world, "key 7")).toBe(true);
+});
+
+test("C6: slots come into step at their new members", () => {
+  const world = cluster(11);
+  world.addNode("127.0.0.1:5004");
+  put(world, 30, "first");
+  expect(world.ask({ op: "addnode", node: "D", address: "127.0.0.1:5004" })).toMatchObject({ phase: "done" });
+  expect(slotsInStep(world)).toBeLessThan(SLOTS);
+  world.runUntil(() => slotsInStep(world) === SLOTS, 20_000);
+});

@@ -1,6 +1,7 @@
 // What shares a sending (C3, C6), and the order of one connection's operations on one key, in a whole sequencer, against members that
 // answer when a test says so.
 import { expect, test } from "vitest";
+import { InStep } from "../../../coordinator/cluster/in-step.ts";
 import type { OpListener } from "../../../coordinator/links/link.ts";
 import type { SequencerContext } from "../../../coordinator/sequencer/context.ts";
 import type { ReadOperation, WriteOperation } from "../../../coordinator/sequencer/operation.ts";
@@ -34,6 +35,7 @@ class KeyBench {
     forward: undefined,
     held: false,
     inFlight: 0,
+    inStep: new InStep(),
   };
   /** Outcomes by the number of the operation: a version, `value version`, or an error's code. */
   readonly told: Record<number, string> = {};
@@ -49,6 +51,7 @@ class KeyBench {
       without: new Set(),
       slot: () => this.runtime,
       send: (node, op, listener) => void this.#open.push({ node, op, listener }),
+      confirmEpoch: (_node, listener) => listener.epochTold(undefined),
       reachable: () => true,
       hopeful: () => true,
       sluggish: () => false,
@@ -101,10 +104,10 @@ class KeyBench {
     }
   }
 
-  refuse(nodes: string): void {
+  refuse(nodes: string, code: "DISK_FULL" | "LOST" = "DISK_FULL"): void {
     const answering = this.#open.filter(({ node }) => nodes.includes(node));
     this.#open = this.#open.filter(({ node }) => !nodes.includes(node));
-    const refusal: OpResult = { status: "error", code: "DISK_FULL", message: "full" };
+    const refusal: OpResult = { status: "error", code, message: "refused" };
     for (const { node, listener } of answering) listener.settled(node, refusal);
   }
 
@@ -286,4 +289,61 @@ test("reads at levels one and all do not share a sending; one connection's reads
   bench.answer("ABC", { version: [1, 1], value: "a" });
   expect(bench.told).toEqual({ 1: "1.1", 2: "a 1.1", 3: "a 1.1" });
   expect(bench.lastWrite()).toMatchObject({ value: "b" });
+});
+
+test("C6: a slot's members are in step when all of them have acknowledged its writes, acknowledged to clients or not", () => {
+  const { inStep } = new KeyBench().runtime;
+  inStep.foundEqual(0);
+  const bench = new KeyBench();
+  Object.assign(bench.runtime, { inStep });
+  bench.put("a");
+  bench.answer("AB");
+  expect([bench.told, inStep.now]).toEqual([{ 1: "1.1" }, false]);
+  bench.get();
+  expect(bench.sent).toEqual(["C 1.1=a", "A read", "B read"]);
+  bench.answer("ABC", { version: [1, 1], value: "a" });
+  expect(inStep.now).toBe(true);
+  bench.get();
+  expect(bench.sent).toEqual(["A read"]);
+});
+
+test("C6: a write that a member refused leaves the slot to be compared; what nobody has acknowledged keeps it from that", () => {
+  const bench = new KeyBench();
+  const { inStep } = bench.runtime;
+  bench.put("a");
+  bench.answer("AB");
+  bench.refuse("C");
+  inStep.foundEqual(inStep.disturbances);
+  expect(inStep.now).toBe(true);
+  bench.put("b");
+  bench.refuse("C", "LOST");
+  inStep.foundEqual(inStep.disturbances);
+  expect(inStep.known).toBe(false);
+  bench.answer("A");
+  inStep.foundEqual(inStep.disturbances);
+  expect(inStep.now).toBe(true);
+});
+
+test("C6: what every member has refused leaves the slot to be compared, at once or by its deadline", () => {
+  for (const code of ["DISK_FULL", "LOST"] as const) {
+    const bench = new KeyBench();
+    const { inStep } = bench.runtime;
+    bench.put("a");
+    bench.refuse("ABC", code);
+    for (let ms = 0; ms <= DEADLINE_MS; ms += 10) {
+      bench.after(10);
+      bench.refuse("ABC", code);
+    }
+    expect(bench.told).toEqual({ 1: code === "DISK_FULL" ? "DISK_FULL" : "TIMEOUT" });
+    inStep.foundEqual(inStep.disturbances);
+    expect(inStep.now).toBe(code === "DISK_FULL"); // what is lost may have been carried out
+  }
+});
+
+test("M2: a slot that was held is compared before one member speaks for it", () => {
+  const bench = new KeyBench();
+  const { inStep } = bench.runtime;
+  inStep.foundEqual(inStep.disturbances);
+  bench.sequencer.hold([1]);
+  expect(inStep.known).toBe(false);
 });

@@ -1,11 +1,13 @@
-// Quorum reads (C6) alone, against members that answer when a test says so: who is asked for the value, who for the version.
+// Quorum reads (C6) alone, against members that answer when a test says so: who is asked for the value, who for
+// the version, and when one speaks for all.
 import { expect, test } from "vitest";
-import type { OpListener } from "../../../coordinator/links/link.ts";
+import { InStep } from "../../../coordinator/cluster/in-step.ts";
+import { failure, type EpochListener, type OpListener } from "../../../coordinator/links/link.ts";
 import type { FlightFollower, ReadOutcome } from "../../../coordinator/sequencer/operation.ts";
 import { QuorumRead } from "../../../coordinator/sequencer/quorum-read.ts";
 import type { SequencerServices } from "../../../coordinator/sequencer/services.ts";
 import type { NodeId } from "../../../shared/ids.ts";
-import type { DataOp, OpResult, ReadOp } from "../../../shared/protocol/node-messages.ts";
+import type { DataOp, OpResult, ReadOp, Refusal } from "../../../shared/protocol/node-messages.ts";
 import { Timers } from "../../../shared/timers.ts";
 import type { Version } from "../../../shared/version.ts";
 
@@ -14,23 +16,40 @@ const HEDGE_MS = 40;
 
 class ReadBench {
   readonly timers = new Timers(0);
-  /** Every question, in order: who was asked, and whether the version was enough. */
+  /** Every question, in order: who was asked, and whether the version was enough, or the epoch. */
   readonly asked: string[] = [];
   readonly outcomes: (ReadOutcome | "fix")[] = [];
   readonly sluggish = new Set<string>();
   /** Whether a blind write of the key is on its way; then, who waits for it. */
   writeUnderWay = false;
   follower: FlightFollower | undefined;
+  readonly inStep = new InStep();
+  readonly fences: number[] = [];
+  readonly runtime: {
+    slot: number;
+    members: readonly NodeId[];
+    quorum: number;
+    stamp: Version;
+    held: boolean;
+    inStep: InStep;
+  };
   readonly read: QuorumRead;
+  readonly #epochs = new Map<NodeId, EpochListener>();
   readonly #questions: { readonly node: NodeId; readonly op: ReadOp; readonly listener: OpListener }[] = [];
 
   constructor(level: "one" | "quorum" | "all" = "quorum") {
-    const runtime = { slot: 1, members: MEMBERS, quorum: 2, stamp: [1, 1], held: false };
+    const { inStep } = this;
+    this.runtime = { slot: 1, members: MEMBERS, quorum: 2, stamp: [1, 1], held: false, inStep };
     const services = {
       context: {
         timers: this.timers,
         without: new Set(),
-        slot: () => runtime,
+        slot: () => this.runtime,
+        confirmEpoch: (node: NodeId, listener: EpochListener) => {
+          this.asked.push(`${node} epoch`);
+          this.#epochs.set(node, listener);
+        },
+        fenced: (epoch: number) => this.fences.push(epoch),
         send: (node: NodeId, op: DataOp, listener: OpListener) => this.#ask(node, op as ReadOp, listener),
         reachable: () => true,
         hopeful: () => true,
@@ -59,7 +78,12 @@ class ReadBench {
   }
 
   refuses(node: string): void {
-    this.#tell(node, { status: "error", code: "NOT_OWNER", message: "not a member" });
+    this.#tell(node, failure("NOT_OWNER", "not a member"));
+  }
+
+  /** A member that was asked for its epoch answers. */
+  confirms(node: string, refusal?: Refusal): void {
+    this.#epochs.get(node as NodeId)?.epochTold(refusal);
   }
 
   #tell(node: string, result: OpResult): void {
@@ -196,4 +220,130 @@ test("C6: a write that came to nothing has its follower begin again; level all d
   ] as const)
     all.answers(node, [1, n]);
   expect(all.outcomes).toEqual(["fix"]);
+});
+
+/** A read of a slot whose members are in step, begun. */
+function readInStep(level: "one" | "quorum" | "all" = "quorum"): ReadBench {
+  const bench = new ReadBench(level);
+  bench.inStep.foundEqual(0);
+  bench.read.begin();
+  return bench;
+}
+
+test("C6: where members are in step one tells the value and another that it is at this epoch, in any order", () => {
+  const bench = readInStep();
+  expect(bench.asked).toEqual(["A", "B epoch"]);
+  bench.answers("A", [1, 5]);
+  expect(bench.outcomes).toEqual([]);
+  bench.confirms("B");
+  expect(bench.outcomes).toEqual([FIVE]);
+  const other = readInStep();
+  other.confirms("B");
+  expect(other.outcomes).toEqual([]);
+  other.answers("A", [1, 5]);
+  expect(other.outcomes).toEqual([FIVE]);
+});
+
+test("C6: as many tell their epoch as have to agree otherwise", () => {
+  const bench = new ReadBench();
+  Object.assign(bench.runtime, { members: ["A", "B", "C", "D", "E"] as NodeId[], quorum: 3 });
+  bench.inStep.foundEqual(0);
+  bench.read.begin();
+  expect(bench.asked).toEqual(["A", "B epoch", "C epoch"]);
+  bench.answers("A", [1, 5]);
+  bench.confirms("B");
+  expect(bench.outcomes).toEqual([]);
+  bench.confirms("C");
+  expect(bench.outcomes).toEqual([FIVE]);
+});
+
+test("C6: what a member tells while a write is on its way, or after one went astray, is not told by it alone", () => {
+  for (const event of ["sent", "strayed"]) {
+    const bench = readInStep();
+    bench.inStep.sent();
+    if (event === "strayed") bench.inStep.strayed(true);
+    bench.answers("A", [1, 5]);
+    bench.confirms("B");
+    expect([bench.asked, bench.outcomes]).toEqual([["A", "B epoch", "B brief"], []]);
+    bench.answers("B", [1, 5]);
+    expect(bench.outcomes).toEqual([FIVE]);
+  }
+});
+
+test("C6: a write that came and has arrived since the read began does not hinder it", () => {
+  const bench = readInStep();
+  bench.inStep.sent();
+  bench.confirms("B");
+  bench.inStep.arrived();
+  bench.answers("A", [1, 5]);
+  expect([bench.asked, bench.outcomes]).toEqual([["A", "B epoch"], [FIVE]]);
+});
+
+test("C6: while a write is on its way, and at the other levels, more than one is asked from the beginning", () => {
+  const bench = new ReadBench();
+  bench.inStep.foundEqual(0);
+  bench.inStep.sent();
+  bench.read.begin();
+  expect(bench.asked).toEqual(["A", "B brief"]);
+  expect(readInStep("one").asked).toEqual(["A"]);
+  expect(readInStep("all").asked).toEqual(["A", "B brief", "C brief"]);
+});
+
+test("C6: a refusal of the epoch, or of the value, has the read ask for versions; a fence is heeded", () => {
+  const bench = readInStep();
+  bench.answers("A", [1, 5]);
+  bench.confirms("B", failure("LOST", "the connection closed"));
+  expect([bench.asked, bench.outcomes]).toEqual([["A", "B epoch", "B brief"], []]);
+  bench.answers("B", [1, 5]);
+  expect(bench.outcomes).toEqual([FIVE]);
+  const refused = readInStep();
+  refused.refuses("A");
+  expect(refused.asked).toEqual(["A", "B epoch", "B", "C brief"]);
+  const fenced = readInStep();
+  fenced.confirms("B", { ...failure("FENCED", "epoch 1 is over"), fence: 2 });
+  expect(fenced.fences).toEqual([2]);
+});
+
+test("C6: silence of either has the read ask others for what they hold", () => {
+  const bench = readInStep();
+  bench.confirms("B");
+  bench.timers.advance(HEDGE_MS - 1);
+  bench.read.sweep(bench.timers.now);
+  expect(bench.asked).toEqual(["A", "B epoch"]);
+  bench.timers.advance(HEDGE_MS);
+  bench.read.sweep(bench.timers.now);
+  expect(bench.asked).toEqual(["A", "B epoch", "B brief", "C"]);
+  for (const node of ["C", "B"]) bench.answers(node, [1, 5]);
+  expect(bench.outcomes).toEqual([FIVE]);
+  const other = readInStep();
+  other.answers("A", [1, 5]);
+  other.timers.advance(HEDGE_MS);
+  other.read.sweep(other.timers.now);
+  expect([other.asked, other.outcomes]).toEqual([["A", "B epoch", "B brief"], []]);
+  other.answers("B", [1, 5]);
+  expect(other.outcomes).toEqual([FIVE]);
+});
+
+test("C6: a member that is sluggish neither speaks for all nor confirms; too few others, and versions are asked for", () => {
+  const bench = new ReadBench();
+  bench.inStep.foundEqual(0);
+  bench.sluggish.add("A");
+  bench.read.begin();
+  expect(bench.asked).toEqual(["B", "C epoch"]);
+  const lonely = new ReadBench();
+  lonely.inStep.foundEqual(0);
+  lonely.sluggish.add("A");
+  lonely.sluggish.add("B");
+  lonely.read.begin();
+  expect(lonely.asked).toEqual(["C", "A brief"]);
+});
+
+test("C6: where the members changed meanwhile, those of now are asked", () => {
+  const bench = readInStep();
+  bench.runtime.members = ["B", "C", "D"] as NodeId[];
+  bench.inStep.disturb();
+  bench.confirms("B");
+  expect(bench.asked).toEqual(["A", "B epoch", "B", "C brief"]);
+  bench.answers("A", [1, 4]);
+  expect(bench.outcomes).toEqual([]);
 });

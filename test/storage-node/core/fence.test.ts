@@ -39,6 +39,14 @@ describe("N2", () => {
     expect(node.ask([read([3, 0])], 3)).toMatchObject([{ ...OK, value: null }]);
   });
 
+  test("N2, C6: a line of no reads raises the fence, and tells whether the epoch is that of the node", () => {
+    const node = NodeBench.member();
+    const ask = (epoch: number): unknown => node.settle({ op: "batch", ...NODE_A, group: 0, epoch, reads: [] });
+    expect(ask(3)).toMatchObject({ ...OK, found: [] });
+    expect(node.disk.control.fence).toBe(3);
+    expect(ask(1)).toMatchObject(FENCED);
+  });
+
   test("N2: a read raises the fence, durably before it is answered", () => {
     const node = NodeBench.member();
     expect(node.line([read([2, 0])], 2)).toEqual([]);
