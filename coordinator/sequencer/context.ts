@@ -22,8 +22,8 @@ export interface SequencerContext {
   hopeful(node: NodeId): boolean;
   /** Whether a member is slow or suspect: asked last. */
   sluggish(node: NodeId): boolean;
-  /** Members of a slot, those first that reads of this turn are to ask first. */
-  inTurn(members: readonly NodeId[]): readonly NodeId[];
+  /** Members of a slot, those first that reads of this turn are to ask first. @param several Whether a read asks more than one. */
+  inTurn(members: readonly NodeId[], several: boolean): readonly NodeId[];
   /** C10: whether operations are to wait; `forlorn` where that has lasted too long to be worth it. */
   paused(): false | "waiting" | "forlorn";
   /** C2: the next version of this epoch. */

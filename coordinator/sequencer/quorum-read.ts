@@ -116,7 +116,7 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     const { members, held, slot } = this.#runtime;
     const { level } = this.operation;
     if (held && level !== "one") return this.#sequencer.whenFree(slot, () => this.begin());
-    const canvass = new Canvass(this, members, this.#sequencer.context.inTurn(members));
+    const canvass = new Canvass(this, members, this.#sequencer.context.inTurn(members, level !== "one"));
     this.#canvass = canvass;
     if (level === "quorum" && this.#inStep) this.#askOne(canvass);
     else this.#askTogether(canvass);
