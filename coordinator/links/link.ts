@@ -49,7 +49,7 @@ class Operations {
     this.epochListeners = epochListeners;
   }
 
-  get none(): boolean {
+  get empty(): boolean {
     return this.ops.length === 0 && this.epochListeners.length === 0;
   }
 
@@ -222,7 +222,7 @@ export class Link {
 
   /** End of turn: what was enqueued leaves. */
   flush(): void {
-    if (!this.#reads.none || !this.#writes.none) this.#flushLines();
+    if (!this.#reads.empty || !this.#writes.empty) this.#flushLines();
   }
 
   #flushLines(): void {
@@ -233,8 +233,8 @@ export class Link {
 
   #takeQueued(): { readonly reads: Operations; readonly writes: Operations } {
     const queued = { reads: this.#reads, writes: this.#writes };
-    if (!queued.reads.none) this.#reads = new Operations();
-    if (!queued.writes.none) this.#writes = new Operations();
+    if (!queued.reads.empty) this.#reads = new Operations();
+    if (!queued.writes.empty) this.#writes = new Operations();
     return queued;
   }
 
@@ -253,7 +253,7 @@ export class Link {
       bytes += weight;
     }
     if (start > 0) this.#sendOps(operations.slice(start));
-    else if (!operations.none) this.#sendOps(operations);
+    else if (!operations.empty) this.#sendOps(operations);
   }
 
   #sendOps(operations: Operations): void {

@@ -1,7 +1,7 @@
 // Anti-entropy: keeps replicas equal without being asked. Slots in which a node that is back missed a write come first; then what this
 // leader has not compared yet, everything once; then what was disturbed since (in-step.ts), and all slots again and again, some a second.
-// `repair` compares and mends all of them now. Where members turn out to be equal, old tombstones are collected (N9). All of it comes after clients: while
-// they are served it goes in small steps with rests between them (pacing.ts).
+// `repair` compares and mends all of them now. Where members turn out to be equal, old tombstones are collected (N9). All of it comes
+// after clients: while they are served it goes in small steps with rests between them (pacing.ts).
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import { SLOTS } from "../../shared/limits.ts";

@@ -318,7 +318,8 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     if (hopeful < this.#needed) return this.#finish({ type: "error", error: tooFewReplicas(hopeful, this.#needed) });
     if (canvass.alone) {
       if (asked.some(({ at }) => now - at < HEDGE_MS)) return;
-      this.#askTogether(canvass);
+      canvass.alone = false;
+      return this.#askMore(canvass, members.length);
     }
     const silent = asked.filter(({ answer }) => !answer);
     const patience = (limitMs: number): boolean => silent.every(({ at }) => now - at >= limitMs);

@@ -312,15 +312,15 @@ test("C6: silence of either has the read ask others for what they hold", () => {
   expect(bench.asked).toEqual(["A", "B epoch"]);
   bench.timers.advance(HEDGE_MS);
   bench.read.sweep(bench.timers.now);
-  expect(bench.asked).toEqual(["A", "B epoch", "B brief", "C"]);
+  expect(bench.asked).toEqual(["A", "B epoch", "B", "C"]);
   for (const node of ["C", "B"]) bench.answers(node, [1, 5]);
   expect(bench.outcomes).toEqual([FIVE]);
   const other = readInStep();
   other.answers("A", [1, 5]);
   other.timers.advance(HEDGE_MS);
   other.read.sweep(other.timers.now);
-  expect([other.asked, other.outcomes]).toEqual([["A", "B epoch", "B brief"], []]);
-  other.answers("B", [1, 5]);
+  expect([other.asked, other.outcomes]).toEqual([["A", "B epoch", "B", "C"], []]);
+  other.answers("C", [1, 5]);
   expect(other.outcomes).toEqual([FIVE]);
 });
 
