@@ -2,19 +2,29 @@
 // with `npm run simulate`. A failing seed names itself and the command that replays it.
 import { expect, test } from "vitest";
 import { runSeed } from "./run.ts";
+import { SHAPES, type Shape } from "./shapes.ts";
 
-const SEEDS = process.env["HOLDFAST_LONG"] === "1" ? 20_000 : 300;
+const LONG = process.env["HOLDFAST_LONG"] === "1";
+const SEEDS = LONG ? 20_000 : 300;
+const SHAPED_SEEDS = LONG ? 1_000 : 10;
 /** Seeds a test, so that progress shows. */
 const AT_ONCE = 100;
 
 for (let from = 1; from <= SEEDS; from += AT_ONCE) {
-  test(`seeds ${from}–${from + AT_ONCE - 1} violate nothing`, () => {
-    for (let seed = from; seed < from + AT_ONCE; seed++) {
-      const { violation } = runSeed(seed);
-      if (violation === undefined) continue;
-      expect.fail(`${violation}\nreplay: npm run simulate -- --seed ${seed} --trace`);
-    }
-  });
+  test(`seeds ${from}–${from + AT_ONCE - 1} violate nothing`, () => clean("any", from, AT_ONCE));
+}
+
+for (const shape of Object.keys(SHAPES) as Shape[]) {
+  if (shape === "any") continue;
+  test(`${shape}: seeds 1–${SHAPED_SEEDS} violate nothing`, () => clean(shape, 1, SHAPED_SEEDS));
+}
+
+function clean(shape: Shape, from: number, count: number): void {
+  for (let seed = from; seed < from + count; seed++) {
+    const { violation } = runSeed(seed, { scenario: SHAPES[shape] });
+    if (violation === undefined) continue;
+    expect.fail(`${violation}\nreplay: npm run simulate -- --shape ${shape} --seed ${seed} --trace`);
+  }
 }
 
 test("a seed replays: the same events, message for message", () => {
