@@ -5,6 +5,7 @@ import type { DataOp, OpResult, SlotsOp, SlotsResult } from "../../shared/protoc
 import { all, Future, wait, type Script } from "../../shared/script.ts";
 import type { Stamp, Version } from "../../shared/version.ts";
 import { difference } from "../ring/plan.ts";
+import { heedFence } from "../sequencer/context.ts";
 import { Abort, peerOf, type Move, type RebalanceContext } from "./context.ts";
 
 export const STEP_TIMEOUT_MS = 1_000;
@@ -65,7 +66,7 @@ export function* askEach(
 
 /** A fence ends the leadership. @throws Abort where that is over */
 export function heed(context: RebalanceContext, result: OpResult): void {
-  if (result.status === "error" && result.code === "FENCED") context.writing.fenced(Number(result["fence"]));
+  heedFence(context.writing, result);
   if (!context.active()) throw new Abort("the leadership ended");
 }
 

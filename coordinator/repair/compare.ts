@@ -8,6 +8,7 @@ import { all, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, ZERO, type Stamp, type Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { RebalanceContext } from "../rebalance/context.ts";
+import { heedFence } from "../sequencer/context.ts";
 import type { Behind, Flag } from "./behind.ts";
 
 const DIGEST_TIMEOUT_MS = 2_000;
@@ -109,7 +110,7 @@ function* digestsOf(
   const found = new Map<NodeId, Map<number, Held>>();
   ids.forEach((id, index) => {
     const result = results[index];
-    if (result?.status === "error" && result.code === "FENCED") context.writing.fenced(Number(result["fence"]));
+    if (result) heedFence(context.writing, result);
     if (result?.status !== "ok") return;
     const rows = (result as DigestResult).slots;
     const entries = (byNode.get(id) ?? []).flatMap((slot, row): [number, Held][] => {

@@ -6,6 +6,7 @@ import type { DataOp, OpResult, ReadResult, Refusal } from "../../shared/protoco
 import { Future, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, type Version } from "../../shared/version.ts";
 import { failure } from "../links/link.ts";
+import { heedFence } from "../sequencer/context.ts";
 import { issuedIn } from "../sequencer/drive.ts";
 import { unchanged, type Compared, type RepairContext } from "./compare.ts";
 
@@ -74,7 +75,7 @@ function* askAll(context: RepairContext, asks: readonly Ask[]): Script<readonly 
   const timer = context.timers.after(ANSWERS_TIMEOUT_MS, () => answers.complete.resolve());
   for (const [place, { node, op }] of asks.entries()) {
     const settled = (_node: NodeId, result: OpResult): void => {
-      if (result.status === "error" && result.code === "FENCED") context.writing.fenced(Number(result["fence"]));
+      heedFence(context.writing, result);
       answers.take(place, result);
     };
     context.writing.send(node, op, { settled });

@@ -33,3 +33,15 @@ export interface SequencerContext {
   /** C4, C10: a node has seen a higher epoch. */
   fenced(epoch: number): void;
 }
+
+/** What a node answered, as far as it tells of a higher epoch. */
+interface Answered {
+  readonly status: string;
+  readonly code?: unknown;
+  readonly fence?: unknown;
+}
+
+/** C4, C10: a node that has seen a higher epoch ends this one; any other answer means nothing here. */
+export function heedFence(context: Pick<SequencerContext, "fenced">, { code, fence }: Answered): void {
+  if (code === "FENCED") context.fenced(Number(fence));
+}

@@ -7,7 +7,7 @@ import type { WireValue } from "../../shared/record.ts";
 import { equal, type Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { OpListener } from "../links/link.ts";
-import type { SequencerContext } from "./context.ts";
+import { heedFence, type SequencerContext } from "./context.ts";
 
 /** A version that this leader has issued, with what it stands for: the write that members are sent, at the stamp of the time. */
 export type Issued = WriteOp;
@@ -206,7 +206,8 @@ export class Drive implements OpListener {
   }
 
   /** @returns whether that is news */
-  #refused(place: number, { code, ...details }: Refusal): boolean {
+  #refused(place: number, refusal: Refusal): boolean {
+    const { code } = refusal;
     const replica = this.#toldApart()[place] as Replica;
     if (replica.state === "ok") return false;
     replica.code = code;
@@ -223,8 +224,8 @@ export class Drive implements OpListener {
       return true;
     }
     replica.state = "refused";
-    if (code === "FENCED") this.#context.fenced(Number(details["fence"]));
-    const current = details["current"] as Version | undefined;
+    heedFence(this.#context, refusal);
+    const current = refusal["current"] as Version | undefined;
     if (code === "SUPERSEDED" && current && current[0] > this.#context.epoch) this.#context.fenced(current[0]);
     return true;
   }

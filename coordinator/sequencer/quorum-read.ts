@@ -27,6 +27,7 @@ import type {
 import { originOf } from "../../shared/record.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import { Canvass, type Asked, type Canvassing } from "./canvass.ts";
+import { heedFence } from "./context.ts";
 import type { Issued } from "./drive.ts";
 import type { KeyTask } from "./key-locks.ts";
 import {
@@ -205,7 +206,7 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
       canvass.take(asked, result as ReadResult | VersionResult);
       return this.#decide(canvass);
     }
-    this.#noticeFence(result);
+    heedFence(this.#sequencer.context, result);
     asked.refusedAt = this.#sequencer.context.timers.now;
     if (this.#done) return;
     if (canvass.alone) this.#askTogether(canvass);
@@ -219,7 +220,7 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
       if (canvass.answered > 0) this.#decide(canvass);
       return;
     }
-    this.#noticeFence(refusal);
+    heedFence(this.#sequencer.context, refusal);
     if (!this.#done) this.#askTogether(canvass);
   }
 
@@ -229,10 +230,6 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     if (canvass.members === this.#runtime.members) return true;
     this.begin();
     return false;
-  }
-
-  #noticeFence({ code, ...details }: Refusal): void {
-    if (code === "FENCED") this.#sequencer.context.fenced(Number(details["fence"]));
   }
 
   #decide(canvass: Canvass): void {

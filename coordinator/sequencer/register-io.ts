@@ -5,6 +5,7 @@ import type { ReadResult } from "../../shared/protocol/node-messages.ts";
 import { Future, wait, type Script } from "../../shared/script.ts";
 import { compare, equal } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
+import { heedFence } from "./context.ts";
 import { Drive, type Issued } from "./drive.ts";
 import type { Swept } from "./operation.ts";
 import type { SequencerServices } from "./services.ts";
@@ -60,7 +61,7 @@ export class RegisterIo {
     const startedAt = this.#sequencer.context.timers.now;
     const heard = (node: NodeId, result: { readonly status: string }): void => {
       if (result.status === "ok") answers.set(node, result as ReadResult);
-      else this.#noticeFence(result);
+      else heedFence(this.#sequencer.context, result);
       if (answers.size === members.length || (answers.size >= enough && agreeing(answers, enough))) done.resolve();
     };
     const ask = (now: number): void => {
@@ -126,10 +127,6 @@ export class RegisterIo {
     this.#sequencer.sweepLater(swept);
     yield* wait(done);
     this.#pending.delete(end);
-  }
-
-  #noticeFence(result: { readonly status: string; readonly code?: unknown; readonly fence?: unknown }): void {
-    if (result.code === "FENCED") this.#sequencer.context.fenced(Number(result.fence));
   }
 }
 
