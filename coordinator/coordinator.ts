@@ -9,7 +9,7 @@ import { fnv1a } from "../shared/fnv.ts";
 import type { ClusterId, OwnerId } from "../shared/ids.ts";
 import type { CoordinatorRole } from "../shared/protocol/client-messages.ts";
 import { parseCoordinatorRequest } from "../shared/protocol/parse-client-request.ts";
-import { AWAY_AFTER_MS, COLLECT_AFTER_MS, REPLACE_AFTER_MS } from "../shared/limits.ts";
+import { AWAY_AFTER_MS, COLLECT_AFTER_MS, READ_CACHE_BYTES, REPLACE_AFTER_MS } from "../shared/limits.ts";
 import { run, type Script } from "../shared/script.ts";
 import { Timers } from "../shared/timers.ts";
 import type { ClusterFile, CoordinatorEffect, CoordinatorEvent } from "./coordinator-events.ts";
@@ -53,6 +53,8 @@ export interface CoordinatorOptions {
   readonly without?: ReadonlySet<string>;
   /** What the leader does by itself, and when; the defaults where left out. */
   readonly upkeep?: Partial<Upkeep>;
+  /** What the leader's cache of values takes at most; the default where left out. 0: it keeps none. */
+  readonly readCacheBytes?: number;
 }
 
 const UPKEEP: Upkeep = {
@@ -300,7 +302,7 @@ export class Coordinator {
   }
 
   #lead(won: Won): void {
-    const { owner, address, http, without, upkeep } = this.#options;
+    const { owner, address, http, without, upkeep, readCacheBytes } = this.#options;
     this.#succession.saw(won.epoch);
     this.#waitingFor = [];
     this.#because = undefined;
@@ -315,6 +317,7 @@ export class Coordinator {
         agreement: this.#agreement,
         without: without ?? new Set(),
         upkeep: { ...UPKEEP, ...upkeep },
+        readCacheBytes: readCacheBytes ?? READ_CACHE_BYTES,
         http: () => http?.(),
         remembered: this.#remembered,
         successor: (successor) => (this.#successor = successor),

@@ -11,7 +11,13 @@ import {
   securityArguments,
   type SecurityFlags,
 } from "../shared/io/security.ts";
-import { NODES_MAX, REPLACE_AFTER_MS, VALUE_BYTES_MAX_CEILING, VALUE_BYTES_MAX_DEFAULT } from "../shared/limits.ts";
+import {
+  NODES_MAX,
+  READ_CACHE_BYTES,
+  REPLACE_AFTER_MS,
+  VALUE_BYTES_MAX_CEILING,
+  VALUE_BYTES_MAX_DEFAULT,
+} from "../shared/limits.ts";
 
 export const DEFAULT_PORT = 7401;
 export const DEFAULT_HTTP_PORT = 8001;
@@ -20,6 +26,9 @@ const DEFAULT_CLUSTER_FILE = path.join("data", "cluster.json");
 export const UP_DIRECTORY = path.join("data", "up");
 export const UP_CLUSTER_FILE = path.join(UP_DIRECTORY, "cluster.json");
 
+const MEBIBYTE = 1024 * 1024;
+/** The heap of a process ends somewhere above. */
+const READ_CACHE_MEBIBYTES_MAX = 1_024;
 /** A year. */
 const REPLACE_AFTER_SECONDS_MAX = 366 * 86_400;
 
@@ -44,6 +53,8 @@ export interface Flags {
   readonly valueBytesMax: number;
   /** A node that is down for so long gives its slots to others; 0: never. */
   readonly replaceAfterMs: number;
+  /** What the leader's cache of values takes at most; 0: it keeps none. */
+  readonly readCacheBytes: number;
   /** `host:port` of coordinators or nodes to talk to. */
   readonly connect: readonly string[] | undefined;
   /** `up`: how many storage nodes. */
@@ -76,6 +87,7 @@ export function parseInvocation(argv: readonly string[]): Invocation {
     etcd: given.state,
     valueBytesMax: given.maxValue,
     replaceAfterMs: given.replaceAfter * 1_000,
+    readCacheBytes: given.readCache * MEBIBYTE,
     connect: given.connect,
     nodes: given.nodes,
     detach: given.detach === true,
@@ -103,6 +115,7 @@ interface Given extends SecurityFlags {
   readonly state?: EtcdLocation;
   readonly maxValue: number;
   readonly replaceAfter: number;
+  readonly readCache: number;
   readonly connect?: readonly string[];
   readonly nodes?: number;
   readonly detach?: boolean;
@@ -155,6 +168,12 @@ function buildProgram(): Command {
       secondsOf,
       REPLACE_AFTER_MS / 1_000,
     )
+    .option(
+      "--read-cache <mebibytes>",
+      "memory for values read lately, of which replicas are asked only whether they have another leader; 0: none",
+      mebibytesOf,
+      READ_CACHE_BYTES / MEBIBYTE,
+    )
     .option("--connect <host:port,…>", "coordinators or nodes to talk to", addressesOf)
     .option("--nodes <count>", "up: storage nodes to start (default: those there are, or 3)", nodesOf)
     .option("--detach", "up: leave it running in the background")
@@ -175,6 +194,10 @@ function nodesOf(text: string): number {
 
 function secondsOf(text: string): number {
   return integer(text, 0, REPLACE_AFTER_SECONDS_MAX);
+}
+
+function mebibytesOf(text: string): number {
+  return integer(text, 0, READ_CACHE_MEBIBYTES_MAX);
 }
 
 function valueBytesOf(text: string): number {

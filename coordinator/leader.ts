@@ -48,6 +48,8 @@ export interface LeaderHost {
   readonly links: Links;
   readonly voters: Voters;
   readonly upkeep: Upkeep;
+  /** What the cache of values takes at most. */
+  readonly readCacheBytes: number;
   readonly agreement: Agreement;
   /** Rules switched off, by the mutation check of the simulator only. */
   readonly without: ReadonlySet<string>;
@@ -162,7 +164,7 @@ export class Leader {
     const resumed = (): void => this.sequencer.resume();
     this.heartbeats = new Heartbeats({ timers, voters, stateLog, epoch, owner, address, active, outPromised, resumed });
     const context = this.#sequencerContext();
-    this.sequencer = new Sequencer(context, host.remembered);
+    this.sequencer = new Sequencer(context, host.remembered, host.readCacheBytes);
     const rebalancing = this.#rebalanceContext(context);
     this.#rebalancing = rebalancing;
     this.topology = new Topology({

@@ -36,6 +36,8 @@ export interface ServerOptions {
   readonly clusterFile: string;
   /** A node that is down for so long gives its slots to others; 0: never; the default where left out. */
   readonly replaceAfterMs?: number;
+  /** What the leader's cache of values takes at most; the default where left out. */
+  readonly readCacheBytes?: number;
   readonly join: readonly string[];
   readonly valueBytesMax: number;
   /** Where nodes, clients and other coordinators reach this one, when that is not where it listens (containers, NAT). */
@@ -123,7 +125,7 @@ export class CoordinatorServer {
 
   /** Listens and begins. Rejects when the port is taken or a file cannot be read. */
   async start(): Promise<void> {
-    const { host, port, clusterFile, join, valueBytesMax, etcd, replaceAfterMs } = this.#options;
+    const { host, port, clusterFile, join, valueBytesMax, etcd, replaceAfterMs, readCacheBytes } = this.#options;
     const connection = {
       lineBytesMax: lineBytesMax(valueBytesMax),
       requireObjectFirst: true,
@@ -157,6 +159,7 @@ export class CoordinatorServer {
         uuid: randomUUID,
         random: Math.random,
         ...(replaceAfterMs !== undefined && { upkeep: { replaceAfterMs } }),
+        ...(readCacheBytes !== undefined && { readCacheBytes }),
       },
       monotonicMs(),
     );

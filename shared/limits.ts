@@ -42,6 +42,9 @@ export const NODE_PARKED_LINES_MAX = 10_000;
 export const IN_DOUBT_MAX = 10_000;
 export const IN_DOUBT_BYTES_MAX = 64 * 1024 * 1024;
 
+/** C6: what a leader's cache of values takes at most, by its own estimate. */
+export const READ_CACHE_BYTES = 64 * 1024 * 1024;
+
 /** C8: results remembered for retries. */
 export const OPERATIONS_REMEMBERED_MAX = 100_000;
 export const OPERATIONS_REMEMBERED_MS = 60_000;

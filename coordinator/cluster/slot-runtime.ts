@@ -15,6 +15,8 @@ export interface Forward {
 export interface SlotRuntime {
   readonly slot: number;
   members: readonly NodeId[];
+  /** The same as one text, for what slots of the same members share. */
+  memberList: string;
   /** W = R of these members. */
   quorum: number;
   /** Stamp in the committed placement. */
@@ -25,6 +27,8 @@ export interface SlotRuntime {
   held: boolean;
   /** Quorum and all operations under way that a hold waits for. */
   inFlight: number;
+  /** Versions that this leader's writes were issued under, and times that one was sent anew. */
+  issued: number;
   /** Whether its members hold the same. */
   readonly inStep: InStep;
 }
@@ -34,12 +38,14 @@ export function slotRuntimes(state: ClusterState, epoch: number): SlotRuntime[] 
   return state.slots.map(({ members, stamp }, slot) => ({
     slot,
     members,
+    memberList: members.join(" "),
     quorum: majority(members.length),
     committed: stamp,
     stamp: highest(stamp, [epoch, 0]),
     forward: undefined,
     held: false,
     inFlight: 0,
+    issued: 0,
     inStep: new InStep(),
   }));
 }
@@ -47,6 +53,7 @@ export function slotRuntimes(state: ClusterState, epoch: number): SlotRuntime[] 
 /** M4: the slot's members from now on. */
 export function commitPlacement(runtime: SlotRuntime, members: readonly NodeId[], stamp: Stamp): void {
   runtime.members = members;
+  runtime.memberList = members.join(" ");
   runtime.quorum = majority(members.length);
   runtime.committed = stamp;
   runtime.stamp = highest(stamp, runtime.stamp);

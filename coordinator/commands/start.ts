@@ -32,6 +32,7 @@ export interface StartOptions {
     | "etcd"
     | "valueBytesMax"
     | "replaceAfterMs"
+    | "readCacheBytes"
   >;
   readonly log: Logger;
   /** Changes of leader and nodes, after the first decision. */

@@ -50,6 +50,7 @@ async function familiesOf(backend: Backend, insight: Insight, version: string): 
       ...nodeFamilies(status.nodes, gauges),
       ...rebalanceFamilies(status.operations),
       ...repairFamilies(gauges),
+      ...readCacheFamilies(gauges),
     ];
   } catch {
     return own; // the leadership ended meanwhile
@@ -158,5 +159,13 @@ function repairFamilies({ repaired, slotsInStep }: Gauges): Family[] {
     gauge("kv_slots_in_step", "Slots whose replicas are known to hold the same, so that one of them answers a read", {
       value: slotsInStep,
     }),
+  ];
+}
+
+function readCacheFamilies({ readCache }: Gauges): Family[] {
+  const { hits, bytes } = readCache;
+  return [
+    counter("kv_read_cache_hits_total", "Reads whose value the leader knew, in this leadership", { value: hits }),
+    gauge("kv_read_cache_bytes", "Estimate of what the leader keeps of values read lately", { value: bytes }),
   ];
 }

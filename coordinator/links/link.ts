@@ -34,6 +34,8 @@ export interface OpListener {
 export interface EpochListener {
   /** @param refusal Undefined where it is. */
   epochTold(refusal: Refusal | undefined): void;
+  /** The question leaves. */
+  epochAsked?(): void;
 }
 
 /** Operations that leave together, and at the same places who waits for them: an object for each pair would be one more an operation. */
@@ -235,6 +237,7 @@ export class Link {
     const queued = { reads: this.#reads, writes: this.#writes };
     if (!queued.reads.empty) this.#reads = new Operations();
     if (!queued.writes.empty) this.#writes = new Operations();
+    for (const listener of queued.reads.epochListeners) listener.epochAsked?.();
     return queued;
   }
 

@@ -2,7 +2,8 @@
 // canvass of the read are told apart by it.
 import type { NodeId } from "../../shared/ids.ts";
 import type { OpResult, ReadResult, Refusal, VersionResult } from "../../shared/protocol/node-messages.ts";
-import { equal, type Version } from "../../shared/version.ts";
+import { equal, type Stamp, type Version } from "../../shared/version.ts";
+import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { EpochListener, OpListener } from "../links/link.ts";
 
 /** What one member was asked, and what it said. */
@@ -23,6 +24,11 @@ export interface Canvassing {
 
 export class Canvass implements OpListener, EpochListener {
   readonly members: readonly NodeId[];
+  /** Of the slot, and versions issued in it, when it began. */
+  readonly stamp: Stamp;
+  readonly issued: number;
+  /** Whether no version of the key was on its way or in doubt then. */
+  undisturbed = false;
   /** The same members, the best to ask first. */
   readonly order: readonly NodeId[];
   /** Members that have told a version. */
@@ -34,9 +40,11 @@ export class Canvass implements OpListener, EpochListener {
   /** At most one entry a member: few enough to be looked through. */
   readonly #asked: Asked[] = [];
 
-  constructor(read: Canvassing, members: readonly NodeId[], order: readonly NodeId[]) {
+  constructor(read: Canvassing, { members, stamp, issued }: SlotRuntime, order: readonly NodeId[]) {
     this.#read = read;
     this.members = members;
+    this.stamp = stamp;
+    this.issued = issued;
     this.order = order;
   }
 

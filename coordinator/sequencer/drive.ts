@@ -142,6 +142,7 @@ export class Drive implements OpListener {
     this.#startedAt = Math.floor(this.#context.timers.now);
     this.#quietUntil = this.#startedAt + RESEND_SILENT_MS;
     const write = this.#writeNow();
+    this.#runtime.issued++;
     this.#runtime.inStep.sent();
     for (const node of this.#members) this.#context.send(node, write, this);
     const { forward } = this.#runtime;

@@ -123,6 +123,7 @@ export class Flight implements DriveOwner, Carrier {
     }
     this.#runtime.inFlight++;
     this.#drive = new Drive(context, issuedIn(this.#runtime, version, this.#last.operation), this);
+    this.#sequencer.issues(this.#drive.issued);
     this.#drive.start();
   }
 
@@ -135,8 +136,7 @@ export class Flight implements DriveOwner, Carrier {
   }
 
   #installed(): void {
-    const { issued } = this.#drive as Drive;
-    this.#sequencer.inDoubt.installed(issued.key, issued.version);
+    this.#sequencer.installed((this.#drive as Drive).issued);
     this.#release();
   }
 

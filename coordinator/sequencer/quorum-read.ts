@@ -14,6 +14,9 @@
 // is then on all members. What its member told may be a write that came since: it is the answer only if the members are in step when
 // it arrives, as then all of them hold that or what came after it, and no later read can find less. Nobody else had acknowledged
 // anything by when the read began, as a majority was still at this epoch after that. Else the others are asked for their versions.
+//
+// Where this leader knows the newest value of the key (read-cache.ts) nobody is asked for it, and R members for the epoch: it was the newest
+// when the read began, and nobody else had acknowledged anything by then.
 import { KvError } from "../../shared/errors.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import type {
@@ -29,6 +32,7 @@ import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import { Canvass, type Asked, type Canvassing } from "./canvass.ts";
 import { heedFence } from "./context.ts";
 import type { Issued } from "./drive.ts";
+import type { EpochRound, RoundFollower } from "./epoch-rounds.ts";
 import type { KeyTask } from "./key-locks.ts";
 import {
   tooFewReplicas,
@@ -49,7 +53,7 @@ const FIX_AFTER_MS = 100;
 /** Pause before a refused replica is asked again. */
 const AGAIN_MS = 40;
 
-export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, Canvassing {
+export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, Canvassing, RoundFollower {
   readonly operation: ReadOperation;
   /** Whom to tell; the sequencer does. */
   readonly reply: Reply<ReadOperation, ReadOutcome>;
@@ -60,7 +64,10 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
   awaited = false;
   readonly #sequencer: SequencerServices;
   readonly #runtime: SlotRuntime;
-  /** Undefined while nobody is asked. */
+  /** What it is answered with when this round confirms the epoch; undefined where members are asked for the value. */
+  #round: EpochRound | undefined;
+  #known: ReadOutcome | undefined;
+  /** Undefined while nobody is asked for a value. */
   #canvass: Canvass | undefined;
   #started = false;
   #done = false;
@@ -114,10 +121,40 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     this.#started = true;
     this.#following = false;
     this.#canvass = undefined;
-    const { members, held, slot } = this.#runtime;
+    const { held, slot } = this.#runtime;
     const { level } = this.operation;
     if (held && level !== "one") return this.#sequencer.whenFree(slot, () => this.begin());
-    const canvass = new Canvass(this, members, this.#sequencer.context.inTurn(members, level !== "one"));
+    if (level !== "quorum" || !this.#confirmKnown()) this.#askMembers();
+  }
+
+  /** Has the epoch confirmed, where the newest value is known. @returns whether it is being confirmed */
+  #confirmKnown(): boolean {
+    const { cache, epochRounds } = this.#sequencer;
+    const known = cache.get(this.operation.key, this.#runtime);
+    const round = known && epochRounds.of(this.#runtime);
+    if (!known || !round) return false;
+    const { value, origin } = known;
+    this.#known = { type: "value", value, origin, stale: false };
+    this.#round = round;
+    round.join(this);
+    return true;
+  }
+
+  confirmed(round: EpochRound): void {
+    if (round === this.#round && this.#known) this.#finish(this.#known);
+  }
+
+  unconfirmed(round: EpochRound): void {
+    if (!this.#done && round === this.#round) this.#askMembers();
+  }
+
+  /** Asks the slot's present members for what they hold. */
+  #askMembers(): void {
+    this.#round = undefined;
+    const { level } = this.operation;
+    const order = this.#sequencer.context.inTurn(this.#runtime.members, level !== "one");
+    const canvass = new Canvass(this, this.#runtime, order);
+    canvass.undisturbed = !this.#sequencer.unsettled(this.operation.key);
     this.#canvass = canvass;
     if (level === "quorum" && this.#inStep) this.#askOne(canvass);
     else this.#askTogether(canvass);
@@ -236,10 +273,20 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     if (canvass.alone && !this.#inStep) return this.#askTogether(canvass);
     if (canvass.alone && canvass.confirmed < this.#neededAlone - 1) return;
     const agreed = this.#agreed(canvass);
-    if (agreed) return this.#finish(outcome(agreed, this.operation.level === "one"));
+    if (agreed) {
+      if (this.#newest(canvass)) this.#sequencer.cache.found(this.operation.key, agreed, this.#runtime);
+      return this.#finish(outcome(agreed, this.operation.level === "one"));
+    }
     if (canvass.answered < this.#needed || this.#follow()) return;
     if (canvass.answered === canvass.members.length) return this.#fix();
     this.#askMore(canvass, canvass.members.length);
+  }
+
+  /** Whether what it found is the newest by now: no write can have overtaken it. */
+  #newest({ undisturbed, stamp, issued }: Canvass): boolean {
+    if (this.operation.level === "one") return false;
+    const overtaken = !undisturbed || issued !== this.#runtime.issued;
+    return stamp === this.#runtime.stamp && (!overtaken || this.#sequencer.context.without.has("C6-overtaken"));
   }
 
   /** A quorum has answered without agreeing: whether a write under way will tell. */
@@ -285,6 +332,7 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     }
     // One that waits behind a write of its own connection is started by that write's end, not from here.
     if (this.#following) return true;
+    if (this.#round && now - this.#round.at >= HEDGE_MS) this.#askMembers();
     if (this.#canvass && this.#heeds(this.#canvass)) this.#nudge(this.#canvass, now);
     return !this.#done;
   }

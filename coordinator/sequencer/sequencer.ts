@@ -8,6 +8,8 @@ import { BlindWrite } from "./blind-write.ts";
 import { CarefulTask } from "./careful-task.ts";
 import { carefulWrite, fix } from "./careful.ts";
 import type { SequencerContext } from "./context.ts";
+import type { Issued } from "./drive.ts";
+import { EpochRounds } from "./epoch-rounds.ts";
 import { Flight, type Passenger } from "./flight.ts";
 import { InDoubt } from "./in-doubt.ts";
 import { KeyLocks, type KeyTask } from "./key-locks.ts";
@@ -24,6 +26,7 @@ import type {
   WriteOutcome,
 } from "./operation.ts";
 import { QuorumRead } from "./quorum-read.ts";
+import { ReadCache } from "./read-cache.ts";
 import { type ChainedRead, ReadsUnderWay } from "./reads-under-way.ts";
 import type { RegisterIo } from "./register-io.ts";
 import type { Remembered } from "./remembered.ts";
@@ -38,6 +41,8 @@ export class Sequencer implements SequencerServices {
   readonly context: SequencerContext;
   readonly locks = new KeyLocks((task) => this.#mayBegin(task));
   readonly inDoubt = new InDoubt();
+  readonly cache: ReadCache;
+  readonly epochRounds: EpochRounds;
   fixes = 0;
   shed = 0;
   /** Writes of clients that have had their outcome. */
@@ -57,8 +62,10 @@ export class Sequencer implements SequencerServices {
   #ended: EndReason | undefined;
 
   /** @param remembered Results of earlier epochs of this process, too: what it told stays true (C8). */
-  constructor(context: SequencerContext, remembered: Remembered) {
+  constructor(context: SequencerContext, remembered: Remembered, readCacheBytes: number) {
     this.context = context;
+    this.cache = new ReadCache(readCacheBytes);
+    this.epochRounds = new EpochRounds(context);
     this.#remembered = remembered;
     remembered.epochBegins(context.epoch);
   }
@@ -214,6 +221,19 @@ export class Sequencer implements SequencerServices {
   follow(key: string, follower: FlightFollower): boolean {
     const holder = this.locks.holder(key);
     return holder instanceof BlindWrite && holder.flight?.follow(follower) === true;
+  }
+
+  unsettled(key: string): boolean {
+    return this.locks.busy(key) || this.inDoubt.get(key) !== undefined;
+  }
+
+  issues(issued: Issued): void {
+    if (!this.context.without.has("C6-issued")) this.cache.issues(issued);
+  }
+
+  installed(issued: Issued): void {
+    this.inDoubt.installed(issued.key, issued.version);
+    this.cache.installed(issued);
   }
 
   /** C6: mends disagreeing replicas under the key's lock, then answers the read. */

@@ -1,19 +1,29 @@
 // What the sequencer offers to the operations that run in it.
 import type { WriteOp } from "../../shared/protocol/node-messages.ts";
 import type { SequencerContext } from "./context.ts";
+import type { Issued } from "./drive.ts";
+import type { EpochRounds } from "./epoch-rounds.ts";
 import type { InDoubt } from "./in-doubt.ts";
 import type { KeyLocks, KeyTask } from "./key-locks.ts";
 import type { FlightFollower, PendingWrite, ReadOperation, ReadOutcome, Swept, WriteOutcome } from "./operation.ts";
+import type { ReadCache } from "./read-cache.ts";
 import type { ChainedRead } from "./reads-under-way.ts";
 
 export interface SequencerServices {
   readonly context: SequencerContext;
   readonly locks: KeyLocks;
   readonly inDoubt: InDoubt;
+  readonly cache: ReadCache;
+  readonly epochRounds: EpochRounds;
   /** Repairs by FIX so far. */
   fixes: number;
   /** Looks after the item every few milliseconds, until it says that it is done. */
   sweepLater(item: Swept): void;
+  /** Whether a version of the key may be on its way, or is in doubt. */
+  unsettled(key: string): boolean;
+  /** A version is about to leave for its replicas; a write quorum has it. */
+  issues(issued: Issued): void;
+  installed(issued: Issued): void;
   /** Runs when the slot is released; at once where it is not held. */
   whenFree(slot: number, resume: () => void): void;
   /**

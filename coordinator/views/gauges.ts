@@ -18,10 +18,13 @@ export interface Gauges {
   readonly repaired: Repaired;
   /** Slots whose members are known to hold the same: one of them answers a read (C6). */
   readonly slotsInStep: number;
+  /** Reads whose value the leader knew, in this leadership, and what it keeps for them. */
+  readonly readCache: { readonly hits: number; readonly bytes: number };
 }
 
-export function gauges({ epoch, peers, antiEntropy, slots }: Leader): Gauges {
+export function gauges({ epoch, peers, antiEntropy, slots, sequencer }: Leader): Gauges {
   const nodes = peers.all().map(({ id, link }) => ({ id, ...link.sent }));
   const slotsInStep = slots.filter(({ inStep }) => inStep.known).length;
-  return { epoch, nodes, repaired: antiEntropy.totals, slotsInStep };
+  const { hits, bytes } = sequencer.cache;
+  return { epoch, nodes, repaired: antiEntropy.totals, slotsInStep, readCache: { hits, bytes } };
 }

@@ -59,6 +59,20 @@ test("a given port that is taken fails in one line, and frees the other port", a
   expect(stderr).toContain(`127.0.0.1:${taken.http} is already in use; stop the process`);
 });
 
+test("--read-cache: mebibytes, none for 0; what is no such number is refused with the bounds, and exit status 2", async () => {
+  const wrong = startProgram("runtime", ["serve", "--read-cache", "2000"], folder);
+  const { code, stderr } = await wrong.ended;
+  expect([code, stderr]).toEqual([2, expect.stringContaining("Expected a whole number from 0 to 1024.")]);
+  const node = startNode(["0", "--data-dir", "node"], folder);
+  const address = `127.0.0.1:${(await node.ready).port}`;
+  const leader = await serve("first", "--http", String(await freePort()), "--read-cache", "0");
+  const headers = { "content-type": "application/json" };
+  await fetch(url(leader, "/admin/nodes"), { method: "POST", headers, body: JSON.stringify({ id: "A", address }) });
+  await patient(url(leader, "/keys/a"), { method: "PUT", headers, body: JSON.stringify({ value: "1" }) });
+  for (let count = 0; count < 3; count++) expect((await fetch(url(leader, "/keys/a"))).status).toBe(200);
+  expect(await (await fetch(url(leader, "/metrics"))).text()).toContain("\nkv_read_cache_hits_total 0\n");
+});
+
 /** Asks again where 503 says so: a standby that has not heard from the leader for a moment does not know where to send clients. */
 async function patient(target: string, init: RequestInit = {}): Promise<Response> {
   return await until(`an answer of ${target}`, async () => {

@@ -34,6 +34,8 @@ const QUICK: readonly Mutation[] = [
   rule("C6-compared", "lagging", 60, "one member speaks for others that were not compared with it"),
   rule("C6-sent", "rivals", 60, "one member speaks for others while writes are on their way"),
   rule("C6-epoch", "stranded", 60, "one member speaks for others that may have another leader"),
+  rule("C6-issued", "hasty", 60, "a leader tells what it knows of a key while it writes another value"),
+  rule("C6-overtaken", "hasty", 60, "a leader keeps what a read has found, although a write has overtaken it"),
   rule("C7-origin", "any", 300, "conditions compare repaired versions instead of origins"),
   rule("M3", "lagging", 100, "a slot changes hands without being reconciled"),
   rule("N4", "any", 60, "a late write takes a register back"),

@@ -66,14 +66,14 @@ class Run {
   constructor(seed: number, options: RunOptions) {
     this.#scenario = (options.scenario ?? anyScenario)(seeded(seed));
     simulateSlots(this.#scenario.slots);
-    const { collectAfterMs, awayAfterMs, replaceAfterMs, clients } = this.#scenario;
+    const { collectAfterMs, awayAfterMs, replaceAfterMs, readCache, clients } = this.#scenario;
     const collects = collectAfterMs !== undefined;
     const upkeep = {
       ...(collects && { collectAfterMs }),
       ...(awayAfterMs !== undefined && { awayAfterMs }),
       ...(replaceAfterMs !== undefined && { replaceAfterMs }),
     };
-    this.#world = new World(seed, { ...options, upkeep });
+    this.#world = new World(seed, { ...options, upkeep, readCache });
     if (collects) this.#world.network.faults.clientLateMsMax = CLIENT_LATE_MS_WITH_COLLECTION;
     this.#clients = new Clients(this.#world, clients);
     this.#faults = new Faults(this.#world, this.#scenario);

@@ -24,6 +24,8 @@ export interface Scenario {
   readonly syncMsMax: number;
   /** Longest time that a node stays dead. */
   readonly downMsMax: number;
+  /** Whether leaders keep what reads have found. */
+  readonly readCache: boolean;
   /** Age from which on tombstones are collected, ms of a leader's running time; undefined: never within a run. */
   readonly collectAfterMs: number | undefined;
   /** When nodes that do not answer are done without, and replaced; undefined: as usual. */
@@ -108,6 +110,7 @@ export function scenarioOf(random: Random): Scenario {
     delayMsMax: pick(random, [1, 3, 20, 80]),
     syncMsMax: pick(random, [1, 3, 30]),
     downMsMax: 8_000,
+    readCache: chance(random, 0.7),
     collectAfterMs: undefined,
     awayAfterMs: undefined,
     replaceAfterMs: undefined,

@@ -24,6 +24,7 @@ export interface CoordinatorHost {
   /** Rules switched off. */
   readonly without: ReadonlySet<string>;
   readonly upkeep: Partial<Upkeep>;
+  readonly readCache: boolean;
   /** Where the state is kept, if not by voters. */
   readonly etcd: SimulatedEtcd | undefined;
   /** Told of every change of role. */
@@ -58,7 +59,7 @@ export class SimulatedCoordinator {
   }
 
   start(): void {
-    const { random, timers, without, upkeep, etcd } = this.#host;
+    const { random, timers, without, upkeep, readCache, etcd } = this.#host;
     this.process.start();
     this.#clients.clear();
     this.#links.clear();
@@ -77,6 +78,7 @@ export class SimulatedCoordinator {
         random,
         without,
         upkeep,
+        ...(!readCache && { readCacheBytes: 0 }),
         ...(etcd && { etcd: { place: "etcd://simulated/k", prefix: "k" } }),
       },
       timers.now,

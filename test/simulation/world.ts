@@ -23,6 +23,8 @@ export interface WorldOptions {
   readonly without?: ReadonlySet<string>;
   /** What leaders do by themselves, and when. */
   readonly upkeep?: Partial<Upkeep>;
+  /** Whether leaders keep what reads have found; they do where left out. */
+  readonly readCache?: boolean;
   /** Whether the state is kept in an etcd, instead of by voters. */
   readonly etcd?: boolean;
   /** Told of what happens, for traces. */
@@ -121,6 +123,7 @@ export class World {
       random: this.random,
       without: this.#options.without ?? new Set(),
       upkeep: this.#options.upkeep ?? {},
+      readCache: this.#options.readCache ?? true,
       etcd: this.etcd,
       role: (coordinator, role) => {
         const { core, process } = coordinator;

@@ -61,6 +61,17 @@ test("operations are counted by type, level and outcome, with how long they took
   expect(grown("kv_node_requests_total", { node: "A", kind: "write" })).toBeGreaterThanOrEqual(3);
 });
 
+test("the leader shows how many reads it knew the value of, and what it keeps for that", async () => {
+  const { api } = cluster;
+  await api.put("/keys/a", { value: "1" });
+  const before = await scrape(api);
+  for (let count = 0; count < 3; count++) await api.get("/keys/a");
+  const after = await scrape(api);
+  const hits = (after.value("kv_read_cache_hits_total") ?? 0) - (before.value("kv_read_cache_hits_total") ?? 0);
+  expect(hits).toBeGreaterThanOrEqual(1); // not the first; nor the second, where nobody had asked before the put
+  expect(after.value("kv_read_cache_bytes")).toBeGreaterThan(0);
+});
+
 test("the leader shows epoch, elections, nodes and what they hold", async () => {
   const read = await scrape(cluster.api);
   expect(read.value("kv_leader")).toBe(1);

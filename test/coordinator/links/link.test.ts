@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { type Answer, Link } from "../../../coordinator/links/link.ts";
 import type { ClusterId, Incarnation, NodeId } from "../../../shared/ids.ts";
-import type { DataOp, OpResult } from "../../../shared/protocol/node-messages.ts";
+import type { DataOp, OpResult, Refusal } from "../../../shared/protocol/node-messages.ts";
 import { Timers } from "../../../shared/timers.ts";
 
 const ENVELOPE = {
@@ -87,7 +87,8 @@ test("an ok without results, and a refusal, are those of each operation", () => 
 /** Whoever asks for the epoch of a link's node, and what it was told. */
 function epochAsked(link: Link): (string | undefined)[] {
   const told: (string | undefined)[] = [];
-  link.confirmEpoch({ epochTold: (refusal) => void told.push(refusal?.code ?? "ok") });
+  const epochTold = (refusal: Refusal | undefined): void => void told.push(refusal?.code ?? "ok");
+  link.confirmEpoch({ epochTold });
   return told;
 }
 
@@ -104,6 +105,21 @@ test("C6: whether a node is at this epoch is told by the answer to the turn's re
   expect(sent.map(keysOf)).toEqual([["a"], []]);
   link.received({ id: sent[1]?.id, status: "ok", found: [] });
   expect([first, second]).toEqual([["ok"], ["ok"]]);
+});
+
+test("C6: who asks for the epoch is told when the question leaves: with the turn, or before, with a line of its own", () => {
+  for (const leave of [
+    (link: Link) => link.flush(),
+    (link: Link) => link.ask({ op: "read", slot: 0, stamp: [1, 1], key: "b" }, 100),
+  ]) {
+    const { link } = connected();
+    let asked = 0;
+    link.confirmEpoch({ epochTold: () => {}, epochAsked: () => void asked++ });
+    expect(asked).toBe(0);
+    leave(link);
+    link.flush();
+    expect(asked).toBe(1);
+  }
 });
 
 test("C6: a fence, a lost connection and one that never stood are no confirmation", () => {

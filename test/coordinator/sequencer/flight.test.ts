@@ -29,12 +29,14 @@ class KeyBench {
   readonly runtime = {
     slot: 1,
     members: MEMBERS,
+    memberList: "A B C",
     quorum: 2,
     committed: [1, 1] as Version,
     stamp: [1, 1] as Version,
     forward: undefined,
     held: false,
     inFlight: 0,
+    issued: 0,
     inStep: new InStep(),
   };
   /** Outcomes by the number of the operation: a version, `value version`, or an error's code. */
@@ -61,7 +63,7 @@ class KeyBench {
       missed: () => undefined,
       fenced: () => undefined,
     };
-    this.sequencer = new Sequencer(context, new Remembered(7));
+    this.sequencer = new Sequencer(context, new Remembered(7), 0);
   }
 
   /** What was sent and not answered, in order. */
