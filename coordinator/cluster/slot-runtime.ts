@@ -15,7 +15,7 @@ export interface Forward {
 export interface SlotRuntime {
   readonly slot: number;
   members: readonly NodeId[];
-  /** The same as one text, for what slots of the same members share. */
+  /** The same in one order, as one text, for what slots of the same members share. */
   memberList: string;
   /** W = R of these members. */
   quorum: number;
@@ -27,7 +27,7 @@ export interface SlotRuntime {
   held: boolean;
   /** Quorum and all operations under way that a hold waits for. */
   inFlight: number;
-  /** Versions that this leader's writes were issued under, and times that one was sent anew. */
+  /** Drives begun in it by this leader: of versions issued, and of such as were in doubt. */
   issued: number;
   /** Whether its members hold the same. */
   readonly inStep: InStep;
@@ -38,7 +38,7 @@ export function slotRuntimes(state: ClusterState, epoch: number): SlotRuntime[] 
   return state.slots.map(({ members, stamp }, slot) => ({
     slot,
     members,
-    memberList: members.join(" "),
+    memberList: listOf(members),
     quorum: majority(members.length),
     committed: stamp,
     stamp: highest(stamp, [epoch, 0]),
@@ -53,10 +53,14 @@ export function slotRuntimes(state: ClusterState, epoch: number): SlotRuntime[] 
 /** M4: the slot's members from now on. */
 export function commitPlacement(runtime: SlotRuntime, members: readonly NodeId[], stamp: Stamp): void {
   runtime.members = members;
-  runtime.memberList = members.join(" ");
+  runtime.memberList = listOf(members);
   runtime.quorum = majority(members.length);
   runtime.committed = stamp;
   runtime.stamp = highest(stamp, runtime.stamp);
   runtime.forward = undefined;
   runtime.inStep.disturb();
+}
+
+function listOf(members: readonly NodeId[]): string {
+  return [...members].sort().join(" ");
 }

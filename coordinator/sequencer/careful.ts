@@ -1,5 +1,6 @@
 // Careful operations: what needs more than one round trip, under the key's lock. FIX mends replicas that disagree by writing the
-// highest value again under a fresh version (C6). A conditional write reads, compares and writes (C7). A retry finds out whether its
+// highest value again under a fresh version (C6). A conditional write reads, compares and writes (C7); where its condition is met by what
+// the leader knows to be the newest value (read-cache.ts) it only writes, since whoever leads by now lets no majority take that. A retry finds out whether its
 // first attempt happened (C8). All settle what is in doubt first (C5), and all are scripts.
 import { KvError } from "../../shared/errors.ts";
 import type { ReadResult } from "../../shared/protocol/node-messages.ts";
@@ -16,6 +17,7 @@ import {
   type WriteOutcome,
 } from "./operation.ts";
 import { outcome } from "./quorum-read.ts";
+import type { Known } from "./read-cache.ts";
 import { agreedAmong, highestOf, type RegisterIo } from "./register-io.ts";
 import type { SequencerServices } from "./services.ts";
 
@@ -47,6 +49,9 @@ export function* carefulWrite(
   }
   if (operation.condition === undefined && !operation.wantsFound)
     return yield* write(sequencer, io, operation, undefined);
+  const known = sequencer.readCache.get(operation.key, sequencer.context.slot(operation.slot));
+  if (known && operation.firstEpoch === undefined && meets(sequencer, operation, known))
+    return yield* write(sequencer, io, operation, known.value !== null);
   const readings = yield* io.read(io.quorum);
   if (readings.answers.length < readings.quorum || io.interrupted) {
     return failed(tooFewReplicas(readings.answers.length, readings.quorum));
@@ -154,7 +159,7 @@ function* write(
 }
 
 /** Conditions compare origins: a repair changes the version, never what clients see as the version. */
-function meets(sequencer: SequencerServices, { condition, wantsFound }: WriteOperation, found: ReadResult): boolean {
+function meets(sequencer: SequencerServices, { condition, wantsFound }: WriteOperation, found: Known): boolean {
   if (condition === undefined) return !wantsFound || found.value !== null;
   if (condition === "absent") return found.value === null;
   const current = sequencer.context.without.has("C7-origin") ? found.version : originOf(found);

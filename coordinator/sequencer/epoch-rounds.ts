@@ -41,13 +41,13 @@ export class EpochRound implements EpochListener {
   }
 
   epochTold(refusal: Refusal | undefined): void {
+    this.#open = false;
     if (refusal) return this.#fail(refusal);
     if (--this.#needed !== 0) return;
     for (const follower of this.#followers) follower.confirmed(this);
   }
 
   #fail(refusal: Refusal): void {
-    this.#open = false;
     if (this.#needed <= 0) return;
     this.#needed = 0;
     heedFence(this.#context, refusal);

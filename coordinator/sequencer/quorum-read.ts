@@ -43,6 +43,7 @@ import {
   type Reply,
   type Swept,
 } from "./operation.ts";
+import type { Known } from "./read-cache.ts";
 import type { ChainedRead } from "./reads-under-way.ts";
 import type { SequencerServices } from "./services.ts";
 
@@ -129,12 +130,11 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
 
   /** Has the epoch confirmed, where the newest value is known. @returns whether it is being confirmed */
   #confirmKnown(): boolean {
-    const { cache, epochRounds } = this.#sequencer;
-    const known = cache.get(this.operation.key, this.#runtime);
+    const { readCache, epochRounds } = this.#sequencer;
+    const known = readCache.get(this.operation.key, this.#runtime);
     const round = known && epochRounds.of(this.#runtime);
     if (!known || !round) return false;
-    const { value, origin } = known;
-    this.#known = { type: "value", value, origin, stale: false };
+    this.#known = outcome(known, false);
     this.#round = round;
     round.join(this);
     return true;
@@ -274,7 +274,7 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     if (canvass.alone && canvass.confirmed < this.#neededAlone - 1) return;
     const agreed = this.#agreed(canvass);
     if (agreed) {
-      if (this.#newest(canvass)) this.#sequencer.cache.found(this.operation.key, agreed, this.#runtime);
+      if (this.#newest(canvass)) this.#sequencer.readCache.found(this.operation.key, agreed, this.#runtime);
       return this.#finish(outcome(agreed, this.operation.level === "one"));
     }
     if (canvass.answered < this.#needed || this.#follow()) return;
@@ -386,6 +386,6 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
 }
 
 /** A replica's answer as an operation's. */
-export function outcome(result: ReadResult | Issued, stale: boolean): ReadOutcome {
+export function outcome(result: Known, stale: boolean): ReadOutcome {
   return { type: "value", value: result.value, origin: originOf(result), stale };
 }

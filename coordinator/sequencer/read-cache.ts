@@ -18,8 +18,12 @@ import type { Stamp, Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { Issued } from "./drive.ts";
 
+/** The newest value of a key, at the moment of asking. */
+export type Known = Pick<ReadResult, "value" | "version" | "origin">;
+
 interface Entry {
   value: WireValue | null;
+  version: Version;
   origin: Version;
   /** Of the slot, when it was found: the very object. */
   stamp: Stamp;
@@ -28,9 +32,6 @@ interface Entry {
   /** Whether a read has asked for it since it was found, or since the latest version was issued. */
   asked: boolean;
 }
-
-/** The newest value of a key, at the moment of asking. */
-export type Known = Readonly<Pick<Entry, "value" | "origin">>;
 
 /** What an entry takes besides its key and value. */
 const ENTRY_BYTES = 200;
@@ -68,7 +69,7 @@ export class ReadCache {
 
   /** A read has found what nothing has overtaken, at the slot's present stamp. */
   found(key: string, result: ReadResult, { stamp }: Pick<SlotRuntime, "stamp">): void {
-    this.#keep(key, { value: result.value, origin: originOf(result), stamp, issued: undefined, asked: false });
+    this.#keep(key, entryOf(result, stamp, false));
   }
 
   /** A version of a key leaves for the replicas. */
@@ -82,11 +83,10 @@ export class ReadCache {
 
   /** A write quorum has it. */
   installed(issued: Issued): void {
-    const { key, version, value, stamp } = issued;
+    const { key, version, stamp } = issued;
     const entry = this.#find(key);
     // If another one was issued since, that is the newest.
-    if (entry?.issued === version)
-      this.#keep(key, { value, origin: originOf(issued), stamp, issued: undefined, asked: entry.asked });
+    if (entry?.issued === version) this.#keep(key, entryOf(issued, stamp, entry.asked));
   }
 
   #find(key: string): Entry | undefined {
@@ -120,6 +120,11 @@ export class ReadCache {
     if (old) this.#oldBytes -= weight(key, old);
     (young ? this.#young : this.#old).delete(key);
   }
+}
+
+function entryOf(known: Known, stamp: Stamp, asked: boolean): Entry {
+  const { value, version } = known;
+  return { value, version, origin: originOf(known), stamp, issued: undefined, asked };
 }
 
 function weight(key: string, { value }: Entry): number {

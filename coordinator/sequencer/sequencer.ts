@@ -41,7 +41,7 @@ export class Sequencer implements SequencerServices {
   readonly context: SequencerContext;
   readonly locks = new KeyLocks((task) => this.#mayBegin(task));
   readonly inDoubt = new InDoubt();
-  readonly cache: ReadCache;
+  readonly readCache: ReadCache;
   readonly epochRounds: EpochRounds;
   fixes = 0;
   shed = 0;
@@ -64,7 +64,7 @@ export class Sequencer implements SequencerServices {
   /** @param remembered Results of earlier epochs of this process, too: what it told stays true (C8). */
   constructor(context: SequencerContext, remembered: Remembered, readCacheBytes: number) {
     this.context = context;
-    this.cache = new ReadCache(readCacheBytes);
+    this.readCache = new ReadCache(readCacheBytes);
     this.epochRounds = new EpochRounds(context);
     this.#remembered = remembered;
     remembered.epochBegins(context.epoch);
@@ -228,12 +228,12 @@ export class Sequencer implements SequencerServices {
   }
 
   issues(issued: Issued): void {
-    if (!this.context.without.has("C6-issued")) this.cache.issues(issued);
+    if (!this.context.without.has("C6-issued")) this.readCache.issues(issued);
   }
 
   installed(issued: Issued): void {
     this.inDoubt.installed(issued.key, issued.version);
-    this.cache.installed(issued);
+    this.readCache.installed(issued);
   }
 
   /** C6: mends disagreeing replicas under the key's lock, then answers the read. */

@@ -13,7 +13,7 @@ export interface SequencerServices {
   readonly context: SequencerContext;
   readonly locks: KeyLocks;
   readonly inDoubt: InDoubt;
-  readonly cache: ReadCache;
+  readonly readCache: ReadCache;
   readonly epochRounds: EpochRounds;
   /** Repairs by FIX so far. */
   fixes: number;

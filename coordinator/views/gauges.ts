@@ -25,6 +25,6 @@ export interface Gauges {
 export function gauges({ epoch, peers, antiEntropy, slots, sequencer }: Leader): Gauges {
   const nodes = peers.all().map(({ id, link }) => ({ id, ...link.sent }));
   const slotsInStep = slots.filter(({ inStep }) => inStep.known).length;
-  const { hits, bytes } = sequencer.cache;
+  const { hits, bytes } = sequencer.readCache;
   return { epoch, nodes, repaired: antiEntropy.totals, slotsInStep, readCache: { hits, bytes } };
 }

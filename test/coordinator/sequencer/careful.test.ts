@@ -8,11 +8,13 @@ import { compare, type Version } from "../../../shared/version.ts";
 import { carefulWrite } from "../../../coordinator/sequencer/careful.ts";
 import type { Issued } from "../../../coordinator/sequencer/drive.ts";
 import type { WriteOperation, WriteOutcome } from "../../../coordinator/sequencer/operation.ts";
+import { ReadCache } from "../../../coordinator/sequencer/read-cache.ts";
 import type { RegisterIo } from "../../../coordinator/sequencer/register-io.ts";
 import type { SequencerServices } from "../../../coordinator/sequencer/services.ts";
 
 const MEMBERS = ["A", "B", "C"] as NodeId[];
 const QUORUM = 2;
+const SLOT = { members: MEMBERS, quorum: QUORUM, stamp: [1, 1] as Version };
 
 const at = (n: number, value: string | null): ReadResult => ({ status: "ok", version: [1, n], value });
 
@@ -26,6 +28,9 @@ function* given<Result>(result: Result): Script<Result> {
 /** Three replicas of one key. Each reading hears some of them: the first those named first, and so on. */
 class Replicas {
   readonly held: ReadResult[];
+  readonly readCache = new ReadCache(1_000_000);
+  /** Times that replicas were read. */
+  reads = 0;
   readonly #heard: number[][];
   #issued = 10;
 
@@ -50,10 +55,11 @@ class Replicas {
   #services(): SequencerServices {
     const context = {
       without: new Set(),
-      slot: () => ({ members: MEMBERS, quorum: QUORUM }),
+      slot: () => SLOT,
       nextVersion: (): Version => [3, this.#issued++],
     };
-    return { context, fixes: 0 } as unknown as SequencerServices;
+    const { readCache } = this;
+    return { context, readCache, fixes: 0 } as unknown as SequencerServices;
   }
 
   #io(): RegisterIo {
@@ -63,7 +69,10 @@ class Replicas {
       interrupted: false,
       quorum: QUORUM,
       settle: () => given(true),
-      read: () => given({ answers: heard().map((index) => held[index]), replicas: MEMBERS.length, quorum: QUORUM }),
+      read: () => {
+        this.reads++;
+        return given({ answers: heard().map((index) => held[index]), replicas: MEMBERS.length, quorum: QUORUM });
+      },
       drive: ({ op: _op, slot: _slot, stamp: _stamp, key: _key, ...record }: Issued) => {
         const answering = heard();
         for (const index of answering) held[index] = { status: "ok", ...record };
@@ -118,4 +127,27 @@ test("C7: a condition is refused only when a write quorum holds what refuses it"
   const refused = replicas.write({ condition: [1, 1], value: "new" });
   expect(refused).toMatchObject({ type: "error", error: { code: "CONDITION_FAILED", details: { version: "1.2" } } });
   expect(replicas.holders).toBe(2);
+});
+
+test("C7: where what the leader knows meets the condition nobody is asked; what it refuses is asked for, and a retry is", () => {
+  const all = [0, 1, 2];
+  const known = (value: string | null): Replicas => {
+    const replicas = new Replicas([at(5, value), at(5, value), at(5, value)], all);
+    replicas.readCache.found("k", at(5, value), SLOT);
+    return replicas;
+  };
+  const written = { type: "written", version: [3, 10] };
+  const met = known("v5");
+  expect([met.write({ condition: [1, 5], value: "v6" }), met.reads]).toMatchObject([written, 0]);
+  const absent = known(null);
+  expect([absent.write({ condition: "absent", value: "v6" }), absent.reads]).toMatchObject([written, 0]);
+  const deleted = known("v5");
+  expect([deleted.write({ wantsFound: true }), deleted.reads]).toMatchObject([{ ...written, found: true }, 0]);
+  const refused = known("v5");
+  const refusal = { type: "error", error: { code: "CONDITION_FAILED" } };
+  expect(refused.write({ condition: [1, 4], value: "v6" })).toMatchObject(refusal);
+  expect(refused.reads).toBeGreaterThan(0);
+  const retried = known("v5");
+  expect(retried.write({ condition: [1, 5], value: "v6", firstEpoch: 3 })).toMatchObject(written);
+  expect(retried.reads).toBeGreaterThan(0);
 });

@@ -2,7 +2,7 @@
 // answer when a test says so.
 import { expect, test } from "vitest";
 import { InStep } from "../../../coordinator/cluster/in-step.ts";
-import type { OpListener } from "../../../coordinator/links/link.ts";
+import type { EpochListener, OpListener } from "../../../coordinator/links/link.ts";
 import type { SequencerContext } from "../../../coordinator/sequencer/context.ts";
 import type { ReadOperation, WriteOperation } from "../../../coordinator/sequencer/operation.ts";
 import { Remembered } from "../../../coordinator/sequencer/remembered.ts";
@@ -43,17 +43,20 @@ class KeyBench {
   readonly told: Record<number, string> = {};
   readonly sequencer: Sequencer;
   #open: Question[] = [];
+  /** Who is asked for the epoch, and was not heard yet. */
+  #epochs: { readonly node: NodeId; readonly listener: EpochListener }[] = [];
   #versions = 0;
   #ids = 0;
 
-  constructor() {
+  /** @param readCacheBytes None: every read asks the members. */
+  constructor(readCacheBytes = 0) {
     const context: SequencerContext = {
       epoch: 1,
       timers: this.timers,
       without: new Set(),
       slot: () => this.runtime,
       send: (node, op, listener) => void this.#open.push({ node, op, listener }),
-      confirmEpoch: (_node, listener) => listener.epochTold(undefined),
+      confirmEpoch: (node, listener) => void this.#epochs.push({ node, listener }),
       reachable: () => true,
       hopeful: () => true,
       sluggish: () => false,
@@ -63,7 +66,7 @@ class KeyBench {
       missed: () => undefined,
       fenced: () => undefined,
     };
-    this.sequencer = new Sequencer(context, new Remembered(7), 0);
+    this.sequencer = new Sequencer(context, new Remembered(7), readCacheBytes);
   }
 
   /** What was sent and not answered, in order. */
@@ -91,6 +94,13 @@ class KeyBench {
       this.told[id] = told;
     });
     return id;
+  }
+
+  /** These members tell that they are at this epoch. */
+  confirm(nodes: string): void {
+    const asked = this.#epochs;
+    this.#epochs = asked.filter(({ node }) => !nodes.includes(node));
+    for (const { node, listener } of asked) if (nodes.includes(node)) listener.epochTold(undefined);
   }
 
   /** These members answer everything they were sent. @param held What they have where they are asked. */
@@ -348,4 +358,20 @@ test("M2: a slot that was held is compared before one member speaks for it", () 
   inStep.foundEqual(inStep.disturbances);
   bench.sequencer.hold([1]);
   expect(inStep.known).toBe(false);
+});
+
+test("C6: what a read found is told without asking, and so is what was written over it; nothing while that is on its way", () => {
+  const bench = new KeyBench(1_000_000);
+  const first = bench.get();
+  bench.answer("AB");
+  const again = bench.get();
+  bench.confirm("AB");
+  expect([bench.told[first], bench.told[again]]).toEqual(["- 1.0", "- 1.0"]);
+  const put = bench.put("new");
+  const meanwhile = bench.get({ client: 2 });
+  expect(bench.told).not.toHaveProperty(String(meanwhile));
+  bench.answer("AB");
+  const after = bench.get();
+  bench.confirm("AB");
+  expect([bench.told[put], bench.told[after], bench.sent]).toEqual(["1.1", "new 1.1", ["C 1.1=new"]]);
 });

@@ -69,7 +69,7 @@ export class ReadBench {
     };
     const services = {
       context,
-      cache,
+      readCache: cache,
       epochRounds: new EpochRounds(context as unknown as SequencerContext),
       unsettled: () => this.unsettled,
       fix: () => this.outcomes.push("fix"),
