@@ -13,6 +13,7 @@ import type { BlindWrite, Carrier } from "./blind-write.ts";
 import { Drive, issuedIn, type DriveOwner, type Issued } from "./drive.ts";
 import { tooFewReplicas, unknownWrite, type FlightFollower } from "./operation.ts";
 import type { QuorumRead } from "./quorum-read.ts";
+import type { Entry } from "./read-cache.ts";
 import type { SequencerServices } from "./services.ts";
 
 /** How long a reported write waits for the replicas that its level did not need. */
@@ -30,6 +31,8 @@ export class Flight implements DriveOwner, Carrier {
   /** The latest of its writes. */
   #deadline = 0;
   #drive: Drive | undefined;
+  /** What the leader keeps of the key for reads. */
+  #cached: Entry | undefined;
   #holdsLock = true;
   #parked = false;
   #acknowledgedAt: number | undefined;
@@ -123,7 +126,7 @@ export class Flight implements DriveOwner, Carrier {
     }
     this.#runtime.inFlight++;
     this.#drive = new Drive(context, issuedIn(this.#runtime, version, this.#last.operation), this);
-    this.#sequencer.issues(this.#drive.issued);
+    this.#cached = this.#sequencer.issues(this.#drive.issued);
     this.#drive.start();
   }
 
@@ -136,7 +139,7 @@ export class Flight implements DriveOwner, Carrier {
   }
 
   #installed(): void {
-    this.#sequencer.installed((this.#drive as Drive).issued);
+    this.#sequencer.installed((this.#drive as Drive).issued, this.#cached);
     this.#release();
   }
 

@@ -21,7 +21,8 @@ import type { Issued } from "./drive.ts";
 /** The newest value of a key, at the moment of asking. */
 export type Known = Pick<ReadResult, "value" | "version" | "origin">;
 
-interface Entry {
+/** What is kept of a key. Whoever writes the key holds on to it from `issues` to `installed`: it is looked up once. */
+export interface Entry {
   value: WireValue | null;
   version: Version;
   origin: Version;
@@ -31,6 +32,13 @@ interface Entry {
   issued: Version | undefined;
   /** Whether a read has asked for it since it was found, or since the latest version was issued. */
   asked: boolean;
+  half: Half;
+}
+
+/** Entries that are dropped together. */
+interface Half {
+  readonly entries: Map<string, Entry>;
+  bytes: number;
 }
 
 /** What an entry takes besides its key and value. */
@@ -42,10 +50,8 @@ export class ReadCache {
   /** Times that it knew. */
   hits = 0;
   readonly #bytesMax: number;
-  #young = new Map<string, Entry>();
-  #old = new Map<string, Entry>();
-  #youngBytes = 0;
-  #oldBytes = 0;
+  #young = emptyHalf();
+  #old = emptyHalf();
 
   /** @param bytesMax Estimate of what it takes at most. 0: nothing is kept. */
   constructor(bytesMax: number) {
@@ -54,7 +60,7 @@ export class ReadCache {
 
   /** Estimate of what it takes. */
   get bytes(): number {
-    return this.#youngBytes + this.#oldBytes;
+    return this.#young.bytes + this.#old.bytes;
   }
 
   /** The newest value of a key; undefined where that is not known. */
@@ -62,6 +68,7 @@ export class ReadCache {
     const entry = this.#find(key);
     if (!entry) return undefined;
     entry.asked = true;
+    if (entry.half === this.#old) this.#rejuvenate(key, entry);
     if (entry.issued !== undefined || entry.stamp !== stamp) return undefined;
     this.hits++;
     return entry;
@@ -69,64 +76,77 @@ export class ReadCache {
 
   /** A read has found what nothing has overtaken, at the slot's present stamp. */
   found(key: string, result: ReadResult, { stamp }: Pick<SlotRuntime, "stamp">): void {
-    this.#keep(key, entryOf(result, stamp, false));
+    if (!this.#holds(key, result)) return;
+    const former = this.#find(key);
+    if (former) this.#drop(key, former);
+    const { value, version } = result;
+    const half = this.#young;
+    this.#add(key, { value, version, origin: originOf(result), stamp, issued: undefined, asked: false, half });
   }
 
-  /** A version of a key leaves for the replicas. */
-  issues({ key, version }: Issued): void {
+  /** A version of a key leaves for the replicas. @returns what `installed` wants to know */
+  issues({ key, version }: Issued): Entry | undefined {
     const entry = this.#find(key);
-    if (!entry) return;
-    if (!entry.asked) return this.#drop(key);
+    if (!entry) return undefined;
+    if (!entry.asked) return this.#drop(key, entry);
     entry.issued = version;
     entry.asked = false;
+    return entry;
   }
 
-  /** A write quorum has it. */
-  installed(issued: Issued): void {
-    const { key, version, stamp } = issued;
-    const entry = this.#find(key);
+  /** A write quorum has it. @param entry What `issues` has returned for it. */
+  installed(issued: Issued, entry: Entry): void {
+    const { key, version, value, stamp } = issued;
     // If another one was issued since, that is the newest.
-    if (entry?.issued === version) this.#keep(key, entryOf(issued, stamp, entry.asked));
+    if (entry.issued !== version) return;
+    const grown = valueWeight(value) - valueWeight(entry.value);
+    const tooMuch = entry.half.bytes + grown > this.#bytesMax / 2;
+    if (tooMuch || !this.#holds(key, issued)) return this.#drop(key, entry);
+    entry.half.bytes += grown;
+    entry.value = value;
+    entry.version = version;
+    entry.origin = originOf(issued);
+    entry.stamp = stamp;
+    entry.issued = undefined;
+  }
+
+  #holds(key: string, known: Known): boolean {
+    return weight(key, known) <= this.#bytesMax * SHARE_MAX;
   }
 
   #find(key: string): Entry | undefined {
-    if (this.bytes === 0) return undefined;
-    const young = this.#young.get(key);
-    if (young) return young;
-    const old = this.#old.get(key);
-    if (old) this.#keep(key, old);
-    return old;
+    if (this.#young.bytes > 0) {
+      const entry = this.#young.entries.get(key);
+      if (entry) return entry;
+    }
+    return this.#old.bytes > 0 ? this.#old.entries.get(key) : undefined;
   }
 
-  #keep(key: string, entry: Entry): void {
-    const bytes = weight(key, entry);
-    const former = this.#young.get(key);
-    if (former) this.#youngBytes -= weight(key, former);
-    else this.#drop(key);
-    this.#young.set(key, entry);
-    this.#youngBytes += bytes;
-    if (bytes > this.#bytesMax * SHARE_MAX) return this.#drop(key);
-    if (this.#youngBytes <= this.#bytesMax / 2) return;
-    this.#old = this.#young;
-    this.#oldBytes = this.#youngBytes;
-    this.#young = new Map();
-    this.#youngBytes = 0;
+  #add(key: string, entry: Entry): void {
+    const { half } = entry;
+    half.entries.set(key, entry);
+    half.bytes += weight(key, entry);
+    if (half.bytes <= this.#bytesMax / 2) return;
+    this.#old = half;
+    this.#young = emptyHalf();
   }
 
-  #drop(key: string): void {
-    const young = this.#young.get(key);
-    const old = young ? undefined : this.#old.get(key);
-    if (young) this.#youngBytes -= weight(key, young);
-    if (old) this.#oldBytes -= weight(key, old);
-    (young ? this.#young : this.#old).delete(key);
+  #rejuvenate(key: string, entry: Entry): void {
+    this.#drop(key, entry);
+    entry.half = this.#young;
+    this.#add(key, entry);
+  }
+
+  #drop(key: string, entry: Entry): undefined {
+    const { half } = entry;
+    if (half.entries.delete(key)) half.bytes -= weight(key, entry);
   }
 }
 
-function entryOf(known: Known, stamp: Stamp, asked: boolean): Entry {
-  const { value, version } = known;
-  return { value, version, origin: originOf(known), stamp, issued: undefined, asked };
+function emptyHalf(): Half {
+  return { entries: new Map(), bytes: 0 };
 }
 
-function weight(key: string, { value }: Entry): number {
+function weight(key: string, { value }: Known): number {
   return ENTRY_BYTES + key.length + valueWeight(value);
 }

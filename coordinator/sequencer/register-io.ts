@@ -91,12 +91,12 @@ export class RegisterIo {
   *#drive(issued: Issued, enough: "quorum" | "all"): Script<Drive> {
     const done = new Future<void>();
     const driven = (changed: Drive): void => {
-      if (changed.installed) this.#sequencer.installed(issued);
+      if (changed.installed) this.#sequencer.installed(issued, cached);
       const ended = enough === "all" ? changed.complete : changed.installed;
       if (ended || (changed.hopeless && changed.refusedByAll)) done.resolve();
     };
     const drive = new Drive(this.#sequencer.context, issued, { driven });
-    this.#sequencer.issues(issued);
+    const cached = this.#sequencer.issues(issued);
     drive.start();
     yield* this.#until(done, (now) => drive.resend(now));
     if (drive.refusedByAll) drive.stop();

@@ -26,7 +26,7 @@ import type {
   WriteOutcome,
 } from "./operation.ts";
 import { QuorumRead } from "./quorum-read.ts";
-import { ReadCache } from "./read-cache.ts";
+import { type Entry, ReadCache } from "./read-cache.ts";
 import { type ChainedRead, ReadsUnderWay } from "./reads-under-way.ts";
 import type { RegisterIo } from "./register-io.ts";
 import type { Remembered } from "./remembered.ts";
@@ -227,13 +227,13 @@ export class Sequencer implements SequencerServices {
     return this.locks.busy(key) || this.inDoubt.get(key) !== undefined;
   }
 
-  issues(issued: Issued): void {
-    if (!this.context.without.has("C6-issued")) this.readCache.issues(issued);
+  issues(issued: Issued): Entry | undefined {
+    return this.context.without.has("C6-issued") ? undefined : this.readCache.issues(issued);
   }
 
-  installed(issued: Issued): void {
+  installed(issued: Issued, entry: Entry | undefined): void {
     this.inDoubt.installed(issued.key, issued.version);
-    this.readCache.installed(issued);
+    if (entry) this.readCache.installed(issued, entry);
   }
 
   /** C6: mends disagreeing replicas under the key's lock, then answers the read. */

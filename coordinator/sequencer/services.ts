@@ -6,7 +6,7 @@ import type { EpochRounds } from "./epoch-rounds.ts";
 import type { InDoubt } from "./in-doubt.ts";
 import type { KeyLocks, KeyTask } from "./key-locks.ts";
 import type { FlightFollower, PendingWrite, ReadOperation, ReadOutcome, Swept, WriteOutcome } from "./operation.ts";
-import type { ReadCache } from "./read-cache.ts";
+import type { Entry, ReadCache } from "./read-cache.ts";
 import type { ChainedRead } from "./reads-under-way.ts";
 
 export interface SequencerServices {
@@ -21,9 +21,10 @@ export interface SequencerServices {
   sweepLater(item: Swept): void;
   /** Whether a version of the key may be on its way, or is in doubt. */
   unsettled(key: string): boolean;
-  /** A version is about to leave for its replicas; a write quorum has it. */
-  issues(issued: Issued): void;
-  installed(issued: Issued): void;
+  /** A version is about to leave for its replicas. @returns what `installed` wants to know */
+  issues(issued: Issued): Entry | undefined;
+  /** A write quorum has it. */
+  installed(issued: Issued, entry: Entry | undefined): void;
   /** Runs when the slot is released; at once where it is not held. */
   whenFree(slot: number, resume: () => void): void;
   /**

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { Issued } from "../../../coordinator/sequencer/drive.ts";
 import { ReadCache } from "../../../coordinator/sequencer/read-cache.ts";
 import type { ReadResult } from "../../../shared/protocol/node-messages.ts";
-import type { Stamp, Version } from "../../../shared/version.ts";
+import type { Stamp } from "../../../shared/version.ts";
 
 const MEBIBYTE = 1024 * 1024;
 const STAMP: Stamp = [3, 1];
@@ -15,6 +15,13 @@ function result(seq: number, value: string | null = `value ${seq}`): ReadResult 
 
 function issued(seq: number, value: string | null = `value ${seq}`): Issued {
   return { op: "write", slot: 1, stamp: STAMP, key: "k", version: [3, seq], value };
+}
+
+/** What a write does, from when it is issued to when a write quorum has it. */
+function written(cache: ReadCache, write: Issued, meanwhile: () => void = () => {}): void {
+  const entry = cache.issues(write);
+  meanwhile();
+  if (entry) cache.installed(write, entry);
 }
 
 /** A cache that knows version 5 of the key, and has told it once. */
@@ -37,23 +44,20 @@ test("what a read found is told, deletes too, with the version of the client's w
 
 test("from when a version is issued to when a write quorum has it nothing is told, then that one", () => {
   const cache = asked();
-  const write = issued(6);
-  cache.issues(write);
-  expect(cache.get("k", SLOT)).toBeUndefined();
-  cache.installed(write);
+  written(cache, issued(6), () => expect(cache.get("k", SLOT)).toBeUndefined());
   expect(cache.get("k", SLOT)).toMatchObject({ value: "value 6", origin: [3, 6] });
 });
 
 test("a version that a write quorum has late is not told where another one was issued since", () => {
   const cache = asked();
   const [late, newer] = [issued(6), issued(7)];
-  cache.issues(late);
+  const entry = cache.issues(late);
   cache.get("k", SLOT);
-  cache.issues(newer);
-  cache.installed(late);
-  expect(cache.get("k", SLOT)).toBeUndefined();
-  cache.installed(newer);
-  cache.installed(late);
+  written(cache, newer, () => {
+    if (entry) cache.installed(late, entry);
+    expect(cache.get("k", SLOT)).toBeUndefined();
+  });
+  if (entry) cache.installed(late, entry);
   expect(cache.get("k", SLOT)).toMatchObject({ value: "value 7" });
 });
 
@@ -72,22 +76,13 @@ test("a slot that changed hands, or was about to, has another stamp: what was fo
 
 test("a key that nobody asks for is not kept up to date by writes", () => {
   const cache = asked();
-  for (const seq of [6, 7]) {
-    const write = issued(seq);
-    cache.issues(write);
-    cache.installed(write);
-  }
+  for (const seq of [6, 7]) written(cache, issued(seq));
   expect([cache.get("k", SLOT), cache.bytes]).toEqual([undefined, 0]);
 });
 
 test("a key that was asked for while it was written is kept", () => {
   const cache = asked();
-  for (const seq of [6, 7, 8]) {
-    const write = issued(seq);
-    cache.issues(write);
-    cache.get("k", SLOT);
-    cache.installed(write);
-  }
+  for (const seq of [6, 7, 8]) written(cache, issued(seq), () => void cache.get("k", SLOT));
   expect(cache.get("k", SLOT)).toMatchObject({ value: "value 8" });
 });
 
@@ -107,25 +102,37 @@ test("it takes no more than it was allowed to, and keeps what is asked for", () 
 });
 
 test("what is counted is what is there, whatever was done", () => {
-  const cache = new ReadCache(4_000);
-  const versions = new Map<string, Version>();
+  const cache = new ReadCache(8_000);
+  let bytesMost = 0;
   for (let step = 0; step < 5_000; step++) {
     const key = `key ${(step * 7) % 13}`;
-    const write = { ...issued(step, "v".repeat((step * 31) % 240)), key };
-    if (step % 3 === 0) cache.found(key, result(step, write.value as string), SLOT);
-    else if (step % 3 === 1) cache.issues(write);
-    else cache.installed({ ...write, version: versions.get(key) ?? write.version });
-    if (step % 3 === 1) versions.set(key, write.version);
-    if (step % 2 === 0) cache.get(key, SLOT);
-    expect(cache.bytes).toBeGreaterThanOrEqual(0);
+    const value = "v".repeat((step * 31) % 240);
+    if (step % 3 === 0) cache.found(key, result(step, value), SLOT);
+    else if (step % 3 === 1) written(cache, { ...issued(step, value), key });
+    else cache.get(key, SLOT);
+    bytesMost = Math.max(bytesMost, cache.bytes);
   }
-  for (let number = 0; number < 13; number++) {
-    const write = { ...issued(9_000 + number), key: `key ${number}` };
-    for (const again of [0, 1]) cache.issues({ ...write, version: [4, again] }); // asked for or not, the second one finds it unused
-    cache.found(`key ${number}`, result(1), SLOT);
-    cache.issues(write);
-  }
+  expect(bytesMost).toBeLessThanOrEqual(8_500);
+  // Nobody asks any more: two writes of each key leave nothing of it.
+  for (const seq of [6_000, 6_001])
+    for (let number = 0; number < 13; number++) written(cache, { ...issued(seq), key: `key ${number}` });
   expect(cache.bytes).toBe(0);
+});
+
+test("what grows by writes stays within what was allowed, too", () => {
+  const cache = new ReadCache(100_000);
+  let bytesMost = 0;
+  for (const grown of [10, 100, 1_000, 5_000]) {
+    for (let number = 0; number < 200; number++) {
+      cache.get(`key ${number}`, SLOT);
+      const write = { ...issued(grown + number, "v".repeat(grown)), key: `key ${number}` };
+      if (grown === 10) cache.found(write.key, { status: "ok", version: write.version, value: "" }, SLOT);
+      else written(cache, write);
+      bytesMost = Math.max(bytesMost, cache.bytes);
+    }
+  }
+  expect(bytesMost).toBeGreaterThan(40_000);
+  expect(bytesMost).toBeLessThanOrEqual(101_000);
 });
 
 test("values that would drop much else are not kept, and nothing at all where nothing is allowed", () => {
@@ -139,8 +146,6 @@ test("values that would drop much else are not kept, and nothing at all where no
 
 test("a value that has grown beyond that takes its key's former one with it", () => {
   const cache = asked();
-  const write = issued(6, "v".repeat(MEBIBYTE / 16));
-  cache.issues(write);
-  cache.installed(write);
+  written(cache, issued(6, "v".repeat(MEBIBYTE / 16)));
   expect([cache.get("k", SLOT), cache.bytes]).toEqual([undefined, 0]);
 });
