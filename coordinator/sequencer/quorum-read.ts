@@ -116,20 +116,18 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     this.#sequencer.take(together, before);
   }
 
-  /** Asks the slot's present members; again, where these have changed. Level one passes while a slot changes hands. */
+  /** Asks the slot's present members; again, where these have changed. */
   begin(): void {
     if (this.#done) return;
     this.#started = true;
     this.#following = false;
     this.#canvass = undefined;
-    const { held, slot } = this.#runtime;
-    const { level } = this.operation;
-    if (held && level !== "one") return this.#sequencer.whenFree(slot, () => this.begin());
-    if (level !== "quorum" || !this.#confirmKnown()) this.#askMembers();
+    if (!this.#confirmKnown()) this.#askMembers();
   }
 
   /** Has the epoch confirmed, where the newest value is known. @returns whether it is being confirmed */
   #confirmKnown(): boolean {
+    if (this.operation.level !== "quorum" || this.#runtime.held) return false;
     const { readCache, epochRounds } = this.#sequencer;
     const known = readCache.get(this.operation.key, this.#runtime);
     const round = known && epochRounds.of(this.#runtime);
@@ -148,10 +146,12 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     if (!this.#done && round === this.#round) this.#askMembers();
   }
 
-  /** Asks the slot's present members for what they hold. */
+  /** Asks the slot's present members for what they hold. Level one passes while a slot changes hands. */
   #askMembers(): void {
     this.#round = undefined;
     const { level } = this.operation;
+    const { held, slot } = this.#runtime;
+    if (held && level !== "one") return this.#sequencer.whenFree(slot, () => this.begin());
     const order = this.#sequencer.context.inTurn(this.#runtime.members, level !== "one");
     const canvass = new Canvass(this, this.#runtime, order);
     canvass.undisturbed = !this.#sequencer.unsettled(this.operation.key);

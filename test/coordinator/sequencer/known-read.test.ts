@@ -62,6 +62,16 @@ test("C6: a member that has another leader, or does not answer, has the read ask
   expect(silent.outcomes).toEqual([FIVE]);
 });
 
+test("M2: what could not be confirmed while its slot changes hands waits for that, and is asked for then", () => {
+  const bench = readKnown();
+  bench.runtime.held = true;
+  bench.confirms("A", { status: "error", code: "NODE_UNREACHABLE", message: "gone" });
+  expect(bench.asked).toEqual(["A epoch", "B epoch"]);
+  Object.assign(bench.runtime, { held: false, stamp: [1, 2] });
+  bench.free?.();
+  expect(bench.asked).toEqual(["A epoch", "B epoch", "A", "B brief"]);
+});
+
 test("C6: members that are sluggish are not asked for the epoch; where too few others are left, versions are asked for", () => {
   const bench = new ReadBench();
   bench.cache.found("k", { status: "ok", version: [1, 5], value: "value 5" }, bench.runtime);

@@ -40,6 +40,8 @@ export class ReadBench {
   };
   /** Whether a version of the key is on its way or in doubt. */
   unsettled = false;
+  /** What is to be called when the slot has changed hands. */
+  free: (() => void) | undefined;
   readonly cache = new ReadCache(1024 * 1024);
   /** The read that it is about. */
   readonly read: QuorumRead;
@@ -72,6 +74,7 @@ export class ReadBench {
       readCache: cache,
       epochRounds: new EpochRounds(context as unknown as SequencerContext),
       unsettled: () => this.unsettled,
+      whenFree: (_slot: number, resume: () => void) => void (this.free = resume),
       fix: () => this.outcomes.push("fix"),
       follow: (_key: string, follower: FlightFollower) => {
         if (this.writeUnderWay) this.follower = follower;
