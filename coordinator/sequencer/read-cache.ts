@@ -16,6 +16,7 @@ import type { ReadResult } from "../../shared/protocol/node-messages.ts";
 import { originOf, valueWeight, type WireValue } from "../../shared/record.ts";
 import type { Stamp, Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
+import { Doorkeeper } from "./doorkeeper.ts";
 import type { Issued } from "./drive.ts";
 
 /** The newest value of a key, at the moment of asking. */
@@ -50,12 +51,14 @@ export class ReadCache {
   /** Times that it knew. */
   hits = 0;
   readonly #bytesMax: number;
+  readonly #doorkeeper: Doorkeeper;
   #young = emptyHalf();
   #old = emptyHalf();
 
   /** @param bytesMax Estimate of what it takes at most. 0: nothing is kept. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
+    this.#doorkeeper = new Doorkeeper(bytesMax / ENTRY_BYTES);
   }
 
   /** Estimate of what it takes. */
@@ -74,9 +77,9 @@ export class ReadCache {
     return entry;
   }
 
-  /** A read has found what nothing has overtaken, at the slot's present stamp. */
+  /** A read has found what nothing has overtaken, at the slot's present stamp. Kept where the key was read lately before. */
   found(key: string, result: ReadResult, { stamp }: Pick<SlotRuntime, "stamp">): void {
-    if (!this.#holds(key, result)) return;
+    if (!this.#holds(key, result) || !this.#doorkeeper.admits(key)) return;
     const former = this.#find(key);
     if (former) this.#drop(key, former);
     const { value, version } = result;

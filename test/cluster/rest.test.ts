@@ -69,7 +69,7 @@ test("--read-cache: mebibytes, none for 0; what is no such number is refused wit
   const headers = { "content-type": "application/json" };
   await fetch(url(leader, "/admin/nodes"), { method: "POST", headers, body: JSON.stringify({ id: "A", address }) });
   await patient(url(leader, "/keys/a"), { method: "PUT", headers, body: JSON.stringify({ value: "1" }) });
-  for (let count = 0; count < 3; count++) expect((await fetch(url(leader, "/keys/a"))).status).toBe(200);
+  for (let count = 0; count < 4; count++) expect((await fetch(url(leader, "/keys/a"))).status).toBe(200);
   expect(await (await fetch(url(leader, "/metrics"))).text()).toContain("\nkv_read_cache_hits_total 0\n");
 });
 

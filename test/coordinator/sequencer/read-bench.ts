@@ -100,6 +100,17 @@ export class ReadBench {
     this.#tell(node, failure("NOT_OWNER", "not a member"));
   }
 
+  /** A read has found the key at version 1.5: the next one that does has it kept. */
+  wasRead(): void {
+    this.cache.found("k", { status: "ok", version: [1, 5], value: "value 5" }, this.runtime);
+  }
+
+  /** The leader knows the key, at version 1.5. */
+  knows(): void {
+    this.wasRead();
+    this.wasRead();
+  }
+
   /** The end of a turn: what members are asked leaves. */
   flush(): void {
     for (const listener of this.#epochs.values()) listener.epochAsked?.();

@@ -24,10 +24,15 @@ function written(cache: ReadCache, write: Issued, meanwhile: () => void = () => 
   if (entry) cache.installed(write, entry);
 }
 
+/** Found often enough to be kept. */
+function foundAgain(cache: ReadCache, key: string, found: ReadResult): void {
+  for (const _time of [1, 2]) cache.found(key, found, SLOT);
+}
+
 /** A cache that knows version 5 of the key, and has told it once. */
 function asked(): ReadCache {
   const cache = new ReadCache(MEBIBYTE);
-  cache.found("k", result(5), SLOT);
+  foundAgain(cache, "k", result(5));
   cache.get("k", SLOT);
   return cache;
 }
@@ -35,11 +40,18 @@ function asked(): ReadCache {
 test("what a read found is told, deletes too, with the version of the client's write", () => {
   const cache = new ReadCache(MEBIBYTE);
   expect(cache.get("k", SLOT)).toBeUndefined();
-  cache.found("k", { ...result(5), origin: [2, 9] }, SLOT);
-  cache.found("gone", result(6, null), SLOT);
+  foundAgain(cache, "k", { ...result(5), origin: [2, 9] });
+  foundAgain(cache, "gone", result(6, null));
   expect(cache.get("k", SLOT)).toMatchObject({ value: "value 5", origin: [2, 9] });
   expect(cache.get("gone", SLOT)).toMatchObject({ value: null, origin: [3, 6] });
   expect(cache.hits).toBe(2);
+});
+
+test("what is read once is not kept: neither costs it much, nor does it drive out what is read again", () => {
+  const cache = new ReadCache(100_000);
+  foundAgain(cache, "k", result(5));
+  for (let number = 0; number < 10_000; number++) cache.found(`key ${number}`, result(number), SLOT);
+  expect(cache.get("k", SLOT)).toBeDefined();
 });
 
 test("from when a version is issued to when a write quorum has it nothing is told, then that one", () => {
@@ -65,7 +77,7 @@ test("what is in doubt leaves nothing to tell, until a read has found what becam
   const cache = asked();
   cache.issues(issued(6));
   expect(cache.get("k", SLOT)).toBeUndefined();
-  cache.found("k", result(8), SLOT);
+  foundAgain(cache, "k", result(8));
   expect(cache.get("k", SLOT)).toMatchObject({ value: "value 8" });
 });
 
@@ -90,7 +102,7 @@ test("it takes no more than it was allowed to, and keeps what is asked for", () 
   const cache = new ReadCache(100_000);
   let bytesMost = 0;
   for (let number = 0; number < 10_000; number++) {
-    cache.found(`key ${number}`, result(number, "v".repeat(number % 500)), SLOT);
+    foundAgain(cache, `key ${number}`, result(number, "v".repeat(number % 500)));
     cache.get("key 0", SLOT);
     bytesMost = Math.max(bytesMost, cache.bytes);
   }
@@ -107,7 +119,7 @@ test("what is counted is what is there, whatever was done", () => {
   for (let step = 0; step < 5_000; step++) {
     const key = `key ${(step * 7) % 13}`;
     const value = "v".repeat((step * 31) % 240);
-    if (step % 3 === 0) cache.found(key, result(step, value), SLOT);
+    if (step % 3 === 0) foundAgain(cache, key, result(step, value));
     else if (step % 3 === 1) written(cache, { ...issued(step, value), key });
     else cache.get(key, SLOT);
     bytesMost = Math.max(bytesMost, cache.bytes);
@@ -126,7 +138,7 @@ test("what grows by writes stays within what was allowed, too", () => {
     for (let number = 0; number < 200; number++) {
       cache.get(`key ${number}`, SLOT);
       const write = { ...issued(grown + number, "v".repeat(grown)), key: `key ${number}` };
-      if (grown === 10) cache.found(write.key, { status: "ok", version: write.version, value: "" }, SLOT);
+      if (grown === 10) foundAgain(cache, write.key, { status: "ok", version: write.version, value: "" });
       else written(cache, write);
       bytesMost = Math.max(bytesMost, cache.bytes);
     }
@@ -137,10 +149,10 @@ test("what grows by writes stays within what was allowed, too", () => {
 
 test("values that would drop much else are not kept, and nothing at all where nothing is allowed", () => {
   const cache = new ReadCache(MEBIBYTE);
-  cache.found("k", result(5, "v".repeat(MEBIBYTE / 16)), SLOT);
+  foundAgain(cache, "k", result(5, "v".repeat(MEBIBYTE / 16)));
   expect([cache.get("k", SLOT), cache.bytes]).toEqual([undefined, 0]);
   const none = new ReadCache(0);
-  none.found("k", result(5, null), SLOT);
+  foundAgain(none, "k", result(5, null));
   expect([none.get("k", SLOT), none.bytes]).toEqual([undefined, 0]);
 });
 
