@@ -1,7 +1,7 @@
 // Careful operations: what needs more than one round trip, under the key's lock. FIX mends replicas that disagree by writing the
 // highest value again under a fresh version (C6). A conditional write reads, compares and writes (C7); where its condition is met by what
-// the leader knows to be the newest value (read-cache.ts) it only writes, since whoever leads by now lets no majority take that. A retry finds out whether its
-// first attempt happened (C8). All settle what is in doubt first (C5), and all are scripts.
+// the leader knows to be the newest value (read-cache.ts) it only writes, since whoever leads by now lets no majority take that. A
+// retry finds out whether its first attempt happened (C8). All settle what is in doubt first (C5), and all are scripts.
 import { KvError } from "../../shared/errors.ts";
 import type { ReadResult } from "../../shared/protocol/node-messages.ts";
 import { originOf } from "../../shared/record.ts";

@@ -1,5 +1,6 @@
-// Doorkeeper: lets a key into the read cache when it is asked for the second time lately. What is read once, such as in a scan of everything or
-// among far more keys than the cache holds, neither drives out what is read again nor costs the work of keeping it.
+// Doorkeeper: lets a key into the read cache when it is found for the second time lately. What is read once, among far more keys than
+// the cache holds, neither drives out what is read again nor costs the work of keeping it. Keys that were chosen to share a place only
+// keep each other out.
 // Einziger, Friedman, Manes 2017, "TinyLFU: A Highly Efficient Cache Admission Policy".
 import { fnv1a } from "../../shared/fnv.ts";
 
