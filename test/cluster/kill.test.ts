@@ -2,7 +2,7 @@
 // afterwards, and every key's history has an order. Real processes; SIGKILL, so nothing is flushed or said.
 // Tests of three copies share a cluster, whole again before each of them.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { closeEverything, expectAllServed, expectKept, loadOn } from "../support/cluster-checks.ts";
+import { closeEverything, expectAllServed, expectKept, loadOn, PATIENT } from "../support/cluster-checks.ts";
 import { ClusterProcess } from "../support/cluster-process.ts";
 
 /** Acknowledged operations between two events. */
@@ -19,7 +19,7 @@ afterAll(() => closeEverything());
 
 describe("a storage node killed under load, three copies", () => {
   test("no quorum operation fails or is in doubt, nothing is lost, and the node serves again", async () => {
-    const load = await loadOn(cluster);
+    const load = await loadOn(cluster, PATIENT);
     await load.progress(STRETCH);
     await cluster.kill("B");
     await load.progress(STRETCH);
@@ -33,7 +33,7 @@ describe("a storage node killed under load, three copies", () => {
   });
 
   test("each node in turn is killed and comes back: nothing fails, nothing is lost", async () => {
-    const load = await loadOn(cluster);
+    const load = await loadOn(cluster, PATIENT);
     for (const id of ["A", "B", "C"]) {
       await cluster.kill(id);
       await load.progress(STRETCH);
@@ -45,7 +45,7 @@ describe("a storage node killed under load, three copies", () => {
   });
 
   test("N10, SIGSTOP: a node that hangs holds up nothing for long, and goes on where it stopped", async () => {
-    const load = await loadOn(cluster);
+    const load = await loadOn(cluster, PATIENT);
     await load.progress(STRETCH);
     cluster.node("A").child.kill("SIGSTOP");
     await load.progress(2 * STRETCH);

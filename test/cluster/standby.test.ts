@@ -3,9 +3,17 @@
 // The longest times without an acknowledgement are bounded loosely: the machine of a test run is never a quiet one.
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import type { NodeId } from "../../shared/ids.ts";
-import { closeEverything, expectAllServed, expectFilled, expectKept, fill, loadOn } from "../support/cluster-checks.ts";
+import {
+  closeEverything,
+  expectAllServed,
+  expectFilled,
+  expectKept,
+  fill,
+  loadOn,
+  PATIENT,
+} from "../support/cluster-checks.ts";
 import { type ClusterOptions, ClusterProcess, until } from "../support/cluster-process.ts";
-import type { Load } from "../support/load.ts";
+import type { Load, LoadOptions } from "../support/load.ts";
 import { closeShells, ShellProcess } from "../support/shell-process.ts";
 
 const long = process.env["HOLDFAST_LONG"] === "1";
@@ -37,10 +45,10 @@ interface Loaded {
 }
 
 /** The shared cluster, whole, its first coordinator leading, and clients that know both of them. */
-async function whole(): Promise<Loaded> {
+async function whole(options: Partial<LoadOptions> = LIGHT): Promise<Loaded> {
   shared ??= await ClusterProcess.start({ coordinators: 2 });
   await shared.restore();
-  return await loaded(shared);
+  return await loaded(shared, options);
 }
 
 /** The same with a cluster of its own. */
@@ -48,8 +56,8 @@ async function started(options: Partial<ClusterOptions>): Promise<Loaded> {
   return await loaded(await ClusterProcess.start({ coordinators: 2, ...options }));
 }
 
-async function loaded(cluster: ClusterProcess): Promise<Loaded> {
-  const load = await loadOn(cluster, LIGHT);
+async function loaded(cluster: ClusterProcess, options: Partial<LoadOptions> = LIGHT): Promise<Loaded> {
+  const load = await loadOn(cluster, options);
   await load.progress(STRETCH);
   load.gapMs();
   return { cluster, load };
@@ -113,7 +121,7 @@ describe("the leader is killed under load", () => {
 
 describe("a planned hand-over under load", () => {
   test("C10: `stepdown`, then SIGTERM back: no operation fails, and the one that was ended has status 0", async () => {
-    const { cluster, load } = await whole();
+    const { cluster, load } = await whole({ ...LIGHT, ...PATIENT });
     const answer = await cluster.call({ op: "stepdown" });
     expect(answer["leader"]).toBe(cluster.addressOfCoordinator("second"));
     expect(await anotherLeads(cluster, "first")).toBe("second");
@@ -147,11 +155,11 @@ describe("a zombie", () => {
     expect(load.gapMs()).toBeLessThan(FAILOVER_MS_MAX + 2_000);
     await until("the time to wake it", () => Promise.resolve(performance.now() >= wakeAt ? true : undefined));
     child.kill("SIGCONT");
-    const wokenAt = performance.now();
+    const wokenAt = load.clock.now;
     await until("the former leader to stand by", async () =>
       (await cluster.roleOf("first")) === "standby" ? true : undefined,
     );
-    expect(performance.now() - wokenAt).toBeLessThan(AWAKE_MS_MAX);
+    expect(load.clock.now - wokenAt).toBeLessThan(AWAKE_MS_MAX);
     expect(await cluster.leader()).toBe("second");
     await load.progress(STRETCH);
     await load.stop();

@@ -3,7 +3,15 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { NodeId } from "../../shared/ids.ts";
 import type { StatusAnswer } from "../../shared/protocol/client-messages.ts";
-import { closeEverything, expectAllServed, expectFilled, expectKept, fill, loadOn } from "../support/cluster-checks.ts";
+import {
+  closeEverything,
+  expectAllServed,
+  expectFilled,
+  expectKept,
+  fill,
+  loadOn,
+  PATIENT,
+} from "../support/cluster-checks.ts";
 import { ClusterProcess, until } from "../support/cluster-process.ts";
 
 const STRETCH = 300;
@@ -22,7 +30,7 @@ describe("under load", () => {
   test("addnode, removenode of a live node, setreplica down and up: all operations are served, nothing is lost", async () => {
     const cluster = await ClusterProcess.start();
     await fill(cluster, FILLED);
-    const load = await loadOn(cluster);
+    const load = await loadOn(cluster, PATIENT);
     await load.progress(STRETCH);
     await cluster.startNode("D");
     await cluster.addNode("D");
@@ -44,7 +52,7 @@ describe("under load", () => {
   test("removenode of a dead node: its slots find new replicas, nothing is lost", async () => {
     const cluster = await ClusterProcess.start({ nodes: 4 });
     await fill(cluster, FILLED);
-    const load = await loadOn(cluster);
+    const load = await loadOn(cluster, PATIENT);
     await load.progress(STRETCH);
     await cluster.kill("D");
     await load.progress(STRETCH);
@@ -66,7 +74,7 @@ describe("cancel half-way", () => {
     const cluster = await ClusterProcess.start();
     await fill(cluster, FILLED_TO_INTERRUPT);
     await cluster.startNode("D");
-    const load = await loadOn(cluster);
+    const load = await loadOn(cluster, PATIENT);
     const command = { op: "addnode", node: "D" as NodeId, address: cluster.addressOf("D") } as const;
     let cancelled = false;
     const first = cluster.call(command, ({ operation, slotsMoved, slotsTotal }) => {

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect, KvError, type KvClient } from "../../shared/client/connect.ts";
 import { type Answer, HistoryRecorder, type Operation, type OperationHandle } from "../simulation/history.ts";
 import { checkHistory } from "../simulation/linearizability.ts";
+import { MachineClock } from "./machine-clock.ts";
 import { seededRandom } from "./random.ts";
 
 export interface LoadOptions {
@@ -34,8 +35,10 @@ export interface LoadReport {
   readonly unknown: number;
   /** Definitely without effect; refused conditions do not count, they are answers. */
   readonly failed: number;
-  /** Longest time without any acknowledgement. */
+  /** Longest time without any acknowledgement, by the machine's clock. */
   readonly longestGapMs: number;
+  /** What the slowest of the acknowledged took, by the machine's clock. */
+  readonly slowestMs: number;
   /** How often each code was seen, and its first message. */
   readonly errors: ReadonlyMap<string, { count: number; readonly first: string }>;
 }
@@ -70,6 +73,8 @@ let loads = 0;
 const nowNs = (): number => Math.round(performance.now() * 1e6);
 
 export class Load {
+  /** Times are told by it: a machine that stands still keeps nobody waiting. */
+  readonly clock: MachineClock;
   readonly recorder = new HistoryRecorder({ now: nowNs, operationsMax: OPERATIONS_MAX });
   readonly #options: LoadOptions;
   readonly #clients: KvClient[] = [];
@@ -84,24 +89,27 @@ export class Load {
   #acknowledged = 0;
   #unknown = 0;
   #failed = 0;
-  #acknowledgedAt = performance.now();
+  #acknowledgedAt: number;
   #longestGapMs = 0;
   #latestGapMs = 0;
+  #slowestMs = 0;
   #running = true;
   #watchers: { readonly count: number; readonly done: () => void }[] = [];
 
-  private constructor(options: LoadOptions) {
+  private constructor(options: LoadOptions, clock: MachineClock) {
     this.#options = options;
+    this.clock = clock;
+    this.#acknowledgedAt = clock.now;
     this.#random = seededRandom(options.seed);
     for (let index = 0; index < (options.keys ?? 16); index++) this.#hot.push(this.#freshKey());
   }
 
   /** Connects and begins. */
   static async start(options: LoadOptions): Promise<Load> {
-    const load = new Load(options);
+    const load = new Load(options, await MachineClock.start());
     const { addresses, clients = 2, callers = 12, timeoutMs = 2_000 } = options;
     for (let client = 0; client < clients; client++) load.#clients.push(await connect(addresses, { timeoutMs }));
-    load.#acknowledgedAt = performance.now();
+    load.#acknowledgedAt = load.clock.now;
     load.#clients.forEach((client, index) => {
       for (let caller = 0; caller < callers; caller++)
         load.#callers.push(load.#calls(client, index * callers + caller));
@@ -118,7 +126,7 @@ export class Load {
     await new Promise<void>((done) => this.#watchers.push({ count: this.#acknowledged + count, done }));
   }
 
-  /** The longest time without an acknowledgement since this was asked last, in ms. */
+  /** The longest time without an acknowledgement since this was asked last, in ms by the machine's clock. */
   gapMs(): number {
     this.#gap();
     const gapMs = this.#latestGapMs;
@@ -137,6 +145,7 @@ export class Load {
       unknown: this.#unknown,
       failed: this.#failed,
       longestGapMs: Math.round(this.#longestGapMs),
+      slowestMs: Math.round(this.#slowestMs),
       errors: this.#errors,
     };
   }
@@ -165,7 +174,7 @@ export class Load {
 
   async close(): Promise<void> {
     this.#running = false;
-    await Promise.all(this.#clients.map((client) => client.close()));
+    await Promise.all([...this.#clients.map((client) => client.close()), this.clock.stop()]);
   }
 
   async #readBack(client: KvClient, key: string): Promise<string | null> {
@@ -232,15 +241,16 @@ export class Load {
 
   /** Carries an operation out and enters what became of it. */
   async #settle(handle: OperationHandle, carryOut: () => Promise<Answer>): Promise<"ok" | "failed" | "unknown"> {
+    const begunAt = this.clock.now;
     try {
       handle.ok(await carryOut());
-      this.#happened();
+      this.#happened(begunAt);
       return "ok";
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       if (error.code === "CONDITION_FAILED") {
         handle.failed({ conditionMet: false });
-        this.#happened();
+        this.#happened(begunAt);
         return "failed";
       }
       this.#count(error);
@@ -261,10 +271,11 @@ export class Load {
     else seen.count++;
   }
 
-  #happened(): void {
+  #happened(begunAt: number): void {
     this.#acknowledged++;
     this.#gap();
-    this.#acknowledgedAt = performance.now();
+    this.#acknowledgedAt = this.clock.now;
+    this.#slowestMs = Math.max(this.#slowestMs, this.#acknowledgedAt - begunAt);
     const due = this.#watchers.filter(({ count }) => this.#acknowledged >= count);
     if (due.length === 0) return;
     this.#watchers = this.#watchers.filter((watcher) => !due.includes(watcher));
@@ -272,7 +283,7 @@ export class Load {
   }
 
   #gap(): void {
-    const gapMs = performance.now() - this.#acknowledgedAt;
+    const gapMs = this.clock.now - this.#acknowledgedAt;
     this.#longestGapMs = Math.max(this.#longestGapMs, gapMs);
     this.#latestGapMs = Math.max(this.#latestGapMs, gapMs);
   }
