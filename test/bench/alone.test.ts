@@ -11,7 +11,7 @@ import { type SoakSample, trendsOf } from "./soak-trend.ts";
 import { workload } from "./workload.ts";
 
 test("flags: what is not asked for is usual, and what makes no sense is refused", () => {
-  expect(parseFlags([])).toMatchObject({ only: "", rounds: 3, seconds: 4, kills: 20, quick: false });
+  expect(parseFlags([])).toMatchObject({ only: "", rounds: 5, seconds: 3, kills: 20, quick: false });
   expect(parseFlags(["--quick"])).toMatchObject({ rounds: 1, seconds: 2 });
   expect(parseFlags(["--only", "tail"])).toMatchObject({ minutes: 10 });
   expect(parseFlags(["--only", "soak"])).toMatchObject({ minutes: 60 });

@@ -1,9 +1,7 @@
 // etcd as a store: three members with their default settings, which are durable, loaded over its HTTP/JSON API by `wrk` and
-// by its own tool.
-import { spawn } from "node:child_process";
+// by its own tool (etcd-tool.ts).
 import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../support/cluster-process.ts";
-import type { Single } from "./figures.ts";
 import { PeerProcesses, type Store, versionOf } from "./store.ts";
 
 const WAIT_MS_MAX = 15_000;
@@ -51,19 +49,4 @@ async function healthy(url: string): Promise<void> {
     await sleep(POLL_MS);
   }
   throw new Error(`etcd was not healthy within ${WAIT_MS_MAX} ms`);
-}
-
-/** etcd under its own load tool: 500 clients, values of 1 KB, for a minute. Undefined where the tool is not installed. */
-export async function etcdByItsOwnTool({ http }: Store): Promise<Single | undefined> {
-  if (versionOf("etcdctl", "version") === undefined || http === null) return undefined;
-  const env = { ...process.env, ETCDCTL_API: "3" };
-  const args = ["check", "perf", "--load=l", `--endpoints=${http}`];
-  const child = spawn("etcdctl", args, { env, stdio: ["ignore", "pipe", "pipe"] });
-  let text = "";
-  for (const output of [child.stdout, child.stderr])
-    output.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-  await new Promise((resolve) => child.once("close", resolve)); // its status is that of its own bars: not of interest
-  const rate = /throughput (?:is )?(?:too low: )?(\d+) writes\/s/i.exec(text)?.[1];
-  if (rate === undefined) throw new Error(`etcdctl check perf said no throughput: ${text.slice(-200)}`);
-  return { name: "etcd: puts by its own load tool, 500 clients, 1 KB", value: Number(rate), unit: "/s" };
 }

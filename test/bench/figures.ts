@@ -23,7 +23,7 @@ export interface StoreFigures {
 export interface Row {
   readonly workload: string;
   readonly stores: Readonly<Record<string, StoreFigures>>;
-  /** Ours divided by the peer's: operations a second, and p99. */
+  /** Ours divided by the peer's, operations a second, and p99: medians of what the rounds came to. */
   readonly ratios: Readonly<Record<string, { readonly throughput: number; readonly p99: number }>>;
 }
 
@@ -67,34 +67,47 @@ export function quantileOf(values: readonly number[], share: number): number {
 /** @param runs One a round. At least one. */
 export function summarize(runs: readonly RunFigures[]): StoreFigures {
   const median = (pick: (run: RunFigures) => number): number => medianOf(runs.map(pick));
-  const rate = ({ operations, seconds }: RunFigures): number => operations / seconds;
   const roles = Object.keys(runs[0]?.cpu ?? {});
   const errors: Record<string, number> = {};
   for (const run of runs)
     for (const [code, count] of Object.entries(run.errors)) errors[code] = (errors[code] ?? 0) + count;
   return {
-    opsPerSecond: median(rate),
+    opsPerSecond: median(rateOf),
     p50Ms: median(({ p50Ms }) => p50Ms),
     p99Ms: median(({ p99Ms }) => p99Ms),
     p999Ms: median(({ p999Ms }) => p999Ms),
     maxMs: median(({ maxMs }) => maxMs),
     cpuMicros: Object.fromEntries(roles.map((role) => [role, median(({ cpu }) => cpu[role] ?? 0)])),
     errors,
-    rounds: runs.map(rate),
+    rounds: runs.map(rateOf),
   };
 }
 
-/** @param runs By store. Ratios are of medians. */
+/** @param runs By store, one a round: runs of one round were made one after the other. */
 export function rowOf(workload: string, runs: Readonly<Record<string, readonly RunFigures[]>>): Row {
   const filled = Object.entries(runs).filter(([, rounds]) => rounds.length > 0);
   const stores = Object.fromEntries(filled.map(([name, rounds]) => [name, summarize(rounds)]));
-  const ours = stores[OURS];
-  const peers = Object.entries(stores).filter(([name]) => name !== OURS);
-  const ratio = (peer: StoreFigures): { throughput: number; p99: number } => ({
-    throughput: (ours?.opsPerSecond ?? 0) / peer.opsPerSecond,
-    p99: (ours?.p99Ms ?? 0) / peer.p99Ms,
-  });
-  return { workload, stores, ratios: Object.fromEntries(peers.map(([name, peer]) => [name, ratio(peer)])) };
+  const ours = runs[OURS] ?? [];
+  const peers = filled.filter(([name]) => name !== OURS);
+  return {
+    workload,
+    stores,
+    ratios: Object.fromEntries(peers.map(([name, theirs]) => [name, ratiosOf(ours, theirs)])),
+  };
+}
+
+/**
+ * A machine is not the same from minute to minute, but nearly so from one turn to the next: what each round comes to is compared within
+ * it, and the median of that stands for all.
+ */
+function ratiosOf(ours: readonly RunFigures[], theirs: readonly RunFigures[]): { throughput: number; p99: number } {
+  const median = (pick: (run: RunFigures) => number): number =>
+    medianOf(theirs.slice(0, ours.length).map((run, round) => pick(ours[round] as RunFigures) / pick(run)));
+  return { throughput: median(rateOf), p99: median(({ p99Ms }) => p99Ms) };
+}
+
+function rateOf({ operations, seconds }: RunFigures): number {
+  return operations / seconds;
 }
 
 /** A single figure beside the most that it may be. */

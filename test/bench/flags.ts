@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import type { GrowthAxes } from "./growth-plan.ts";
 
 export const BASELINE = "test/bench/baseline.json";
-export const USAGE = `usage: npm run bench -- [--quick] [--only text] [--alone] [--rounds 3] [--seconds 4] [--json file] [--check [file]]
+export const USAGE = `usage: npm run bench -- [--quick] [--only text] [--alone] [--rounds 5] [--seconds 3] [--json file] [--check [file]]
        npm run bench -- --only growth [--keys 10000,100000,1000000] [--nodes 1,3,5] [--values 100,1024,65536]
        npm run bench -- --only tail [--minutes 10] | --only failover [--kills 20] | --only soak [--minutes 60]`;
 
@@ -28,8 +28,8 @@ export function parseFlags(argv: readonly string[]): Flags | string {
   try {
     const values = valuesOf(argv);
     const { quick, alone, only = "", json, check } = values;
-    const rounds = Number(values.rounds ?? (quick ? 1 : 3));
-    const seconds = Number(values.seconds ?? (quick ? 2 : 4));
+    const rounds = Number(values.rounds ?? (quick ? 1 : 5));
+    const seconds = Number(values.seconds ?? (quick ? 2 : 3));
     const minutes = Number(values.minutes ?? MINUTES[only] ?? 1);
     const kills = Number(values.kills);
     const growth = { keys: list(values.keys), nodes: list(values.nodes), values: list(values.values) };

@@ -1,11 +1,13 @@
 // `npm run bench`: our cluster beside Redis and etcd, on the machine of who asks. A figure counts as a ratio to a peer of the
-// same run: the stores take turns, round after round, and medians are compared. All processes and the load share the cores.
+// same run: the stores take turns, round after round, and the median of what the rounds come to is told. All
+// processes and the load share the cores.
 //
 //   --quick          within a minute: fewer workloads, shorter rounds
-//   --only <text>    workloads whose name holds this (`HTTP`: those under wrk; `repair`, `addnode`: what upkeep costs)
+//   --only <text>    workloads whose name holds this (`HTTP`: those under wrk; `etcd`: its own load tool; `repair`, `addnode`:
+//                    what upkeep costs)
 //   --alone          without the peers
-//   --rounds <n>     turns of every store (default 3)
-//   --seconds <n>    measured in each turn (default 4)
+//   --rounds <n>     turns of every store (default 5)
+//   --seconds <n>    measured in each turn (default 3)
 //   --json <file>    writes the report there, and a chart beside it
 //   --check [file]   compares ratios with a committed report; says which fell by more than a quarter, and exits with 1
 //
@@ -21,20 +23,20 @@
 // Bars are said beside their figures and break nothing; an acknowledged write that is lost, or replicas that differ, exit with 1.
 import { readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
-import { etcdByItsOwnTool } from "./etcd-store.ts";
+import { besideItsOwnTool } from "./etcd-tool.ts";
 import { failover } from "./failover.ts";
 import { fallen, type Report, type Row, type Single } from "./figures.ts";
 import { type Flags, parseFlags, USAGE } from "./flags.ts";
 import { growth } from "./growth.ts";
 import { hasWrk, measureHttp } from "./http-rounds.ts";
 import { chartOf, tableOf } from "./report-text.ts";
-import { measureRow, warmUp, type Contestants, type Plan } from "./rounds.ts";
+import { measureBeside, measureRow, warmUp, type Contestants, type Plan } from "./rounds.ts";
 import { coldUp, idleMemory } from "./singles.ts";
 import { soak } from "./soak.ts";
 import { Systems } from "./systems.ts";
 import { tail, type TailPlan } from "./tail.ts";
 import { addedNode, repairCost } from "./upkeep.ts";
-import { KEYS, LARGE, MAIN, OURS, VALUE_BYTES, workload, type Workload } from "./workload.ts";
+import { DISTINCT, KEYS, LARGE, MAIN, OURS, REPEATING, VALUE_BYTES, workload, type Workload } from "./workload.ts";
 
 const QUICK = ["put, 64 in flight", "put, 1024 in flight", "get, 64 in flight"];
 const QUICK_KEYS = 20_000;
@@ -95,7 +97,7 @@ async function compare(flags: Flags, systems: Systems): Promise<Report> {
   const chosen = (list: readonly Workload[]): Workload[] =>
     list.filter(({ name }) => name.includes(flags.only) && (!flags.quick || QUICK.includes(name)));
   const whole = !flags.quick && flags.only === "";
-  const singles: Single[] = whole ? [await coldUp()] : [];
+  const singles: Single[] = whole ? [await coldUp(flags.rounds)] : [];
   const holdfast = await systems.holdfast();
   if (whole) singles.push(idleMemory(holdfast));
   const redis = flags.alone ? undefined : await systems.redis(note);
@@ -113,17 +115,22 @@ async function compare(flags: Flags, systems: Systems): Promise<Report> {
   };
   await measure(chosen(MAIN), { load, stores });
   await measure(chosen(OURS), { load, stores: [holdfast] });
+  for (const distinct of chosen([DISTINCT]))
+    rows.push(await measureBeside(distinct, REPEATING, { load, store: holdfast }, plan));
   await measure(chosen(LARGE), { load, stores });
   const versions = Object.fromEntries(stores.map(({ name, version }) => [name, version]));
   if (redis !== undefined) await systems.stop(redis);
-  if (!flags.quick && "HTTP".includes(flags.only)) {
+  const byTool = whole || flags.only === "etcd";
+  const byHttp = !flags.quick && "HTTP".includes(flags.only);
+  if (byTool || byHttp) {
     const etcd = flags.alone ? undefined : await systems.etcd(note);
-    if (!hasWrk()) note("wrk is not installed (apt-get install wrk): no HTTP");
-    else rows.push(...(await measureHttp(etcd === undefined ? [holdfast] : [holdfast, etcd], plan)));
-    if (etcd !== undefined) versions["etcd"] = etcd.version;
-    const byTool = etcd && whole ? await etcdByItsOwnTool(etcd) : undefined;
-    if (byTool !== undefined) singles.push(byTool);
-    if (etcd !== undefined) await systems.stop(etcd);
+    if (byHttp && !hasWrk()) note("wrk is not installed (apt-get install wrk): no HTTP");
+    else if (byHttp) rows.push(...(await measureHttp(etcd === undefined ? [holdfast] : [holdfast, etcd], plan)));
+    if (etcd !== undefined) {
+      versions["etcd"] = etcd.version;
+      if (byTool) singles.push(...(await besideItsOwnTool(etcd, holdfast, load)));
+      await systems.stop(etcd);
+    }
   }
   const upkeep = { store: holdfast, load, rounds: flags.rounds, note };
   if (whole || flags.only === "repair") singles.push(...(await repairCost(upkeep)));

@@ -35,19 +35,53 @@ export async function warmUp(workload: Workload, { load, stores }: Contestants):
 }
 
 export async function measureRow(workload: Workload, { load, stores }: Contestants, plan: Plan): Promise<Row> {
+  const turns = stores.map((store) => ({ name: store.name, store, workload, measureMs: plan.measureMs }));
+  return await takeTurns(workload.name, turns, load, plan);
+}
+
+/** How much longer a turn of what leaves work for later takes, so that little of it is done in the other's. */
+const LASTING = 3;
+
+/** A store beside itself under another workload, by whose name it stands in the row. */
+export async function measureBeside(
+  workload: Workload,
+  usual: Workload,
+  { load, store }: { readonly load: LoadProcess; readonly store: Store },
+  plan: Plan,
+): Promise<Row> {
+  const { measureMs } = plan;
+  const turns = [
+    { name: usual.name, store, workload: usual, measureMs },
+    { name: store.name, store, workload, measureMs: measureMs * LASTING },
+  ];
+  return await takeTurns(workload.name, turns, load, plan);
+}
+
+/** What one turn of a round is. */
+interface Turn {
+  readonly name: string;
+  readonly store: Store;
+  readonly workload: Workload;
+  readonly measureMs: number;
+}
+
+async function takeTurns(
+  title: string,
+  turns: readonly Turn[],
+  load: LoadProcess,
+  { rounds, note }: Plan,
+): Promise<Row> {
   const runs: Record<string, RunFigures[]> = {};
-  for (let round = 1; round <= plan.rounds; round++) {
-    for (const { name, target, roles } of stores) {
+  for (let round = 1; round <= rounds; round++) {
+    for (const { name, store, workload, measureMs } of turns) {
+      const { target, roles } = store;
       if (target === null) continue;
-      const { measureMs } = plan;
-      const figures = await load.measure(
-        { target, workload, seed: ++seed, warmMs: measureMs * WARM_SHARE, measureMs },
-        roles,
-      );
+      const order = { target, workload, seed: ++seed, warmMs: measureMs * WARM_SHARE, measureMs };
+      const figures = await load.measure(order, roles);
       (runs[name] ??= []).push(figures);
       const rate = short(figures.operations / figures.seconds);
-      plan.note(`${workload.name} · round ${round} · ${name}: ${rate}/s, p99 ${figures.p99Ms.toFixed(1)} ms`);
+      note(`${title} · round ${round} · ${name}: ${rate}/s, p99 ${figures.p99Ms.toFixed(1)} ms`);
     }
   }
-  return rowOf(workload.name, runs);
+  return rowOf(title, runs);
 }

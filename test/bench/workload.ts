@@ -36,6 +36,9 @@ export function workload(name: string, work: Work, inFlight: number, other: Part
   return { ...PLAIN, name, work, inFlight, ...other };
 }
 
+/** What etcd's own load tool asks of it. */
+export const LIKE_ETCD_TOOL = workload("put 1 KB, 500 in flight", "put", 500, { valueBytes: 1_024 });
+
 export const MAIN: readonly Workload[] = [
   workload("put, 1 in flight", "put", 1),
   workload("put, 64 in flight", "put", 64),
@@ -48,7 +51,7 @@ export const MAIN: readonly Workload[] = [
   workload("get, 1024 in flight", "get", 1024),
   workload("mixed 95/5 Zipf, 64 in flight", "mixed-95", 64, { choice: "zipf" }),
   workload("mixed 50/50 Zipf, 64 in flight", "mixed-50", 64, { choice: "zipf" }),
-  workload("put 1 KB, 500 in flight", "put", 500, { valueBytes: 1_024 }),
+  LIKE_ETCD_TOOL,
 ];
 
 /** Last of all: they keep a store busy with checkpoints for a while after. */
@@ -62,8 +65,11 @@ export const OURS: readonly Workload[] = [
   workload("put at one, 64 in flight", "put", 64, { level: "one" }),
   workload("get at one, 64 in flight", "get", 64, { level: "one" }),
   workload("replace (read, conditional put), 64 in flight", "replace", 64),
-  workload("put of distinct keys, 256 in flight", "put", 256, { choice: "distinct" }),
 ];
+
+/** Keys that were never written, which a store has to make room for, beside such as it has. */
+export const DISTINCT = workload("put of distinct keys, 256 in flight", "put", 256, { choice: "distinct" });
+export const REPEATING = workload("repeating keys", "put", 256);
 
 /** The key of a number; all of one length. */
 export function keyOf(number: number): string {
