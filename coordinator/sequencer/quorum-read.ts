@@ -18,18 +18,10 @@
 // Where this leader knows the newest value of the key (read-cache.ts) nobody is asked for it, and R members for the epoch: it was the newest
 // when the read began, and nobody else had acknowledged anything by then.
 import { KvError } from "../../shared/errors.ts";
-import type { NodeId } from "../../shared/ids.ts";
-import type {
-  OpResult,
-  ReadOp,
-  ReadResult,
-  Refusal,
-  VersionResult,
-  WriteOp,
-} from "../../shared/protocol/node-messages.ts";
+import type { OpResult, ReadResult, Refusal, VersionResult, WriteOp } from "../../shared/protocol/node-messages.ts";
 import { originOf } from "../../shared/record.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
-import { Canvass, type Asked, type Canvassing } from "./canvass.ts";
+import { Canvass, HEDGE_MS, type Asked, type Canvassing } from "./canvass.ts";
 import { heedFence } from "./context.ts";
 import type { Issued } from "./drive.ts";
 import type { EpochRound, RoundFollower } from "./epoch-rounds.ts";
@@ -47,12 +39,8 @@ import type { Known } from "./read-cache.ts";
 import type { ChainedRead } from "./reads-under-way.ts";
 import type { SequencerServices } from "./services.ts";
 
-/** Silence after which another replica is asked as well. */
-const HEDGE_MS = 40;
 /** With a quorum of unequal answers, how long the silent ones may still decide before FIX does. */
 const FIX_AFTER_MS = 100;
-/** Pause before a refused replica is asked again. */
-const AGAIN_MS = 40;
 
 export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, Canvassing, RoundFollower {
   readonly operation: ReadOperation;
@@ -74,9 +62,6 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
   #done = false;
   /** Whether the answer is that of a write under way. */
   #following = false;
-  /** The same for every member that is asked at one stamp. */
-  #whole: ReadOp | undefined;
-  #brief: ReadOp | undefined;
 
   constructor(sequencer: SequencerServices, operation: ReadOperation, reply: Reply<ReadOperation, ReadOutcome>) {
     this.#sequencer = sequencer;
@@ -152,12 +137,12 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     const { level } = this.operation;
     const { held, slot } = this.#runtime;
     if (held && level !== "one") return this.#sequencer.whenFree(slot, () => this.begin());
-    const order = this.#sequencer.context.inTurn(this.#runtime.members, level !== "one");
-    const canvass = new Canvass(this, this.#runtime, order);
-    canvass.undisturbed = !this.#sequencer.unsettled(this.operation.key);
+    const undisturbed = !this.#sequencer.unsettled(this.operation.key);
+    const canvass = new Canvass(this, this.#sequencer.context, this.#runtime, undisturbed);
     this.#canvass = canvass;
-    if (level === "quorum" && this.#inStep) this.#askOne(canvass);
-    else this.#askTogether(canvass);
+    // One speaks for all, and enough others tell that they are at this epoch still.
+    if (level === "quorum" && this.#inStep && canvass.askOne(this.#neededAlone)) return;
+    canvass.askTogether(this.#needed);
   }
 
   /** Whether the answer of one member is that of all. */
@@ -173,70 +158,6 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     return this.#sequencer.context.without.has("C6-epoch") ? 1 : this.#needed;
   }
 
-  /** One speaks for all, and enough others tell that they are at this epoch still. */
-  #askOne(canvass: Canvass): void {
-    const { context } = this.#sequencer;
-    canvass.alone = true;
-    let left = this.#neededAlone;
-    for (const node of canvass.order) {
-      if (!context.reachable(node) || context.sluggish(node)) continue;
-      if (canvass.asked.length === 0) this.#ask(canvass, node);
-      else context.confirmEpoch(node, canvass);
-      if (--left === 0) return;
-    }
-    this.#askTogether(canvass);
-  }
-
-  /** Enough members to agree, one of them for the value. */
-  #askTogether(canvass: Canvass): void {
-    canvass.alone = false;
-    if (canvass.asked.every(({ refusedAt }) => refusedAt !== undefined)) this.#askMore(canvass, 1);
-    this.#askMore(canvass, this.#needed - 1, true);
-  }
-
-  /** Asks `count` members that were not asked yet, the best first. */
-  #askMore(canvass: Canvass, count: number, brief = false): void {
-    const left = this.#askSome(canvass, count, { brief, sluggish: false });
-    if (left > 0) this.#askSome(canvass, left, { brief, sluggish: true });
-  }
-
-  /** @returns how many are still to be asked */
-  #askSome(
-    canvass: Canvass,
-    count: number,
-    { brief, sluggish }: { readonly brief: boolean; readonly sluggish: boolean },
-  ): number {
-    const { context } = this.#sequencer;
-    let left = count;
-    for (const node of canvass.order) {
-      if (left === 0) break;
-      if (canvass.of(node) || !context.reachable(node) || context.sluggish(node) !== sluggish) continue;
-      left--;
-      this.#ask(canvass, node, brief);
-    }
-    return left;
-  }
-
-  #ask(canvass: Canvass, node: NodeId, brief = false): void {
-    const { context } = this.#sequencer;
-    canvass.ask(node, context.timers.now);
-    context.send(node, brief ? this.#briefOp() : this.#wholeOp(), canvass);
-  }
-
-  #wholeOp(): ReadOp {
-    const { stamp } = this.#runtime;
-    if (this.#whole?.stamp === stamp) return this.#whole;
-    const { slot, key } = this.operation;
-    return (this.#whole = { op: "read", slot, stamp, key });
-  }
-
-  #briefOp(): ReadOp {
-    const { stamp } = this.#runtime;
-    if (this.#brief?.stamp === stamp) return this.#brief;
-    const { slot, key } = this.operation;
-    return (this.#brief = { op: "read", slot, stamp, key, brief: true });
-  }
-
   heard(canvass: Canvass, asked: Asked, result: OpResult): void {
     if (!this.#heeds(canvass)) return;
     if (result.status === "ok") {
@@ -246,8 +167,8 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     heedFence(this.#sequencer.context, result);
     asked.refusedAt = this.#sequencer.context.timers.now;
     if (this.#done) return;
-    if (canvass.alone) this.#askTogether(canvass);
-    else this.#askMore(canvass, 1);
+    if (canvass.alone) canvass.askTogether(this.#needed);
+    else canvass.askMore(1);
   }
 
   epochHeard(canvass: Canvass, refusal: Refusal | undefined): void {
@@ -258,7 +179,7 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
       return;
     }
     heedFence(this.#sequencer.context, refusal);
-    if (!this.#done) this.#askTogether(canvass);
+    if (!this.#done) canvass.askTogether(this.#needed);
   }
 
   /** Whether what it tells still counts. Where the members have changed, those of now are asked. */
@@ -270,7 +191,7 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
   }
 
   #decide(canvass: Canvass): void {
-    if (canvass.alone && !this.#inStep) return this.#askTogether(canvass);
+    if (canvass.alone && !this.#inStep) return canvass.askTogether(this.#needed);
     if (canvass.alone && canvass.confirmed < this.#neededAlone - 1) return;
     const agreed = this.#agreed(canvass);
     if (agreed) {
@@ -279,7 +200,7 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
     }
     if (canvass.answered < this.#needed || this.#follow()) return;
     if (canvass.answered === canvass.members.length) return this.#fix();
-    this.#askMore(canvass, canvass.members.length);
+    canvass.askRest();
   }
 
   /** Whether what it found is the newest by now: no write can have overtaken it. */
@@ -354,23 +275,13 @@ export class QuorumRead implements KeyTask, ChainedRead, Swept, FlightFollower, 
 
   /** Hedges against silence, asks refusing replicas again, and turns to FIX when a quorum has answered without agreeing. */
   #nudge(canvass: Canvass, now: number): void {
+    canvass.askAgain(now);
     const { context } = this.#sequencer;
-    const { asked, members } = canvass;
-    for (const { node, refusedAt } of asked) {
-      if (refusedAt !== undefined && now - refusedAt >= AGAIN_MS && context.reachable(node)) this.#ask(canvass, node);
-    }
-    const hopeful = members.filter((node) => context.hopeful(node)).length;
+    const hopeful = canvass.members.filter((node) => context.hopeful(node)).length;
     if (hopeful < this.#needed) return this.#finish({ type: "error", error: tooFewReplicas(hopeful, this.#needed) });
-    if (canvass.alone) {
-      if (asked.some(({ at }) => now - at < HEDGE_MS)) return;
-      canvass.alone = false;
-      return this.#askMore(canvass, members.length);
-    }
-    const silent = asked.filter(({ answer }) => !answer);
-    const patience = (limitMs: number): boolean => silent.every(({ at }) => now - at >= limitMs);
-    const { level } = this.operation;
-    if (canvass.answered >= this.#needed && level === "quorum" && patience(FIX_AFTER_MS)) return this.#fix();
-    if (silent.length === 0 || silent.some(({ at }) => now - at >= HEDGE_MS)) this.#askMore(canvass, members.length);
+    const disagree = !canvass.alone && canvass.answered >= this.#needed && this.operation.level === "quorum";
+    if (disagree && canvass.silentFor(FIX_AFTER_MS, now)) return this.#fix();
+    if (canvass.wantsHedge(now)) canvass.askRest();
   }
 
   /** The epoch is over. */
