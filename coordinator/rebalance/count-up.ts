@@ -1,5 +1,6 @@
 // Counting up: the digests of many slots, asked of their nodes a few slots at a time. A node counts what changed since it was asked last,
-// some microseconds a key, so that where clients are served they come in between, and the groups are paced like all upkeep.
+// some microseconds a key, so that where clients are served they come in between, and the groups are paced like all upkeep. Slots that
+// hold little go together in large groups: with few keys in thousands of slots, trips and rests would be all that takes time.
 import type { NodeId } from "../../shared/ids.ts";
 import type { DigestResult } from "../../shared/protocol/node-messages.ts";
 import { all, wait, type Script } from "../../shared/script.ts";
@@ -8,8 +9,13 @@ import { WORTH, type Pacer } from "../cluster/pacing.ts";
 import { askPeer } from "./attempt.ts";
 import type { RebalanceContext } from "./context.ts";
 
-/** Slots asked for in one go: of many nodes' keys a few milliseconds, where all of them are new. */
-const AT_ONCE = { serving: 32, idle: 64 } as const;
+/** Keys that a node counts in one go, at most, roughly: a few milliseconds where all of them are new. */
+const KEYS_AT_ONCE = { serving: 1_600, idle: 3_200 } as const;
+/** Slots of the first group, about whose keys nothing is known, and of any. */
+const SLOTS_FIRST = 32;
+const SLOTS_MAX = 512;
+/** How much larger a group is than the one before, at most: the next slots may hold more. */
+const GROWTH_MAX = 4;
 
 /** A node that is asked for a slot, at the stamp that it has there. */
 export interface Holder {
@@ -32,23 +38,33 @@ export function* countUp(
 ): Script<void> {
   const slots = [...holders.keys()];
   const silent = new Set<NodeId>();
+  let size = SLOTS_FIRST;
   for (let start = 0; start < slots.length && context.active();) {
-    const group = slots.slice(start, start + (pacer?.serving === true ? AT_ONCE.serving : AT_ONCE.idle));
+    const group = slots.slice(start, start + size);
     start += group.length;
     const began = pacer?.begin();
     const asked = [...byHolder(group, holders)].filter(([node]) => !silent.has(node));
     const answers = yield* wait(all(asked.map(([node, list]) => askPeer(context, node, { op: "digest", ...list }))));
     let keys = 0;
+    let keysOfOne = 0;
     answers.forEach((answer, index) => {
       const [node, list] = asked[index] as (typeof asked)[number];
       if (answer.status === "error") return void (answer.code === "LOST" && silent.add(node));
-      (answer as DigestResult).slots.forEach((row, place) => {
-        keys += row[2];
-        heard(list.slots[place] as number, row);
-      });
+      const rows = (answer as DigestResult).slots;
+      rows.forEach((row, place) => heard(list.slots[place] as number, row));
+      const held = rows.reduce((sum, row) => sum + row[2], 0);
+      keys += held;
+      keysOfOne = Math.max(keysOfOne, held);
     });
+    size = nextSize(group.length, keysOfOne / KEYS_AT_ONCE[pacer?.serving === true ? "serving" : "idle"]);
     if (pacer && began) yield* pacer.rest(began, keys * WORTH.counted);
   }
+}
+
+/** Slots of the next group. @param filled How much of what one node may count the group before came to. */
+function nextSize(size: number, filled: number): number {
+  const growth = Math.min(GROWTH_MAX, 1 / filled);
+  return Math.min(SLOTS_MAX, Math.max(1, Math.floor(size * growth)));
 }
 
 /** Slots and their stamps, by the node that is asked. */
