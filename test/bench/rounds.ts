@@ -1,7 +1,9 @@
 // Rounds: every store takes its turn under the same workload, again and again, so that what else the machine does meets all
 // of them alike.
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Row, rowOf } from "./figures.ts";
-import type { LoadProcess, RunFigures } from "./load-process.ts";
+import type { LoadProcess, Roles, RunFigures } from "./load-process.ts";
+import { cpuSeconds } from "./process-figures.ts";
 import { short } from "./figure-text.ts";
 import type { Store } from "./store.ts";
 import type { Workload } from "./workload.ts";
@@ -39,10 +41,17 @@ export async function measureRow(workload: Workload, { load, stores }: Contestan
   return await takeTurns(workload.name, turns, load, plan);
 }
 
-/** How much longer a turn of what leaves work for later takes, so that little of it is done in the other's. */
-const LASTING = 3;
+/** How much longer a turn of what leaves work for later takes, so that it is done within it. */
+const LASTING = 5;
+/** A store is at rest when its processes take less than this of a core; what it still has to do is waited for so long. */
+const REST_SHARE = 0.2;
+const REST_LOOK_MS = 300;
+const REST_MS_MAX = 20_000;
 
-/** A store beside itself under another workload, by whose name it stands in the row. */
+/**
+ * A store beside itself under another workload, by whose name it stands in the row. Each turn begins when the store is at rest, so that none
+ * does the work of the one before.
+ */
 export async function measureBeside(
   workload: Workload,
   usual: Workload,
@@ -51,8 +60,8 @@ export async function measureBeside(
 ): Promise<Row> {
   const { measureMs } = plan;
   const turns = [
-    { name: usual.name, store, workload: usual, measureMs },
-    { name: store.name, store, workload, measureMs: measureMs * LASTING },
+    { name: usual.name, store, workload: usual, measureMs, fromRest: true },
+    { name: store.name, store, workload, measureMs: measureMs * LASTING, fromRest: true },
   ];
   return await takeTurns(workload.name, turns, load, plan);
 }
@@ -63,6 +72,7 @@ interface Turn {
   readonly store: Store;
   readonly workload: Workload;
   readonly measureMs: number;
+  readonly fromRest?: boolean;
 }
 
 async function takeTurns(
@@ -73,9 +83,10 @@ async function takeTurns(
 ): Promise<Row> {
   const runs: Record<string, RunFigures[]> = {};
   for (let round = 1; round <= rounds; round++) {
-    for (const { name, store, workload, measureMs } of turns) {
+    for (const { name, store, workload, measureMs, fromRest } of turns) {
       const { target, roles } = store;
       if (target === null) continue;
+      if (fromRest === true) await atRest(roles);
       const order = { target, workload, seed: ++seed, warmMs: measureMs * WARM_SHARE, measureMs };
       const figures = await load.measure(order, roles);
       (runs[name] ??= []).push(figures);
@@ -84,4 +95,14 @@ async function takeTurns(
     }
   }
   return rowOf(title, runs);
+}
+
+async function atRest(roles: Roles): Promise<void> {
+  const spent = (): number => roles.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
+  const until = performance.now() + REST_MS_MAX;
+  let before: number;
+  do {
+    before = spent();
+    await sleep(REST_LOOK_MS);
+  } while (spent() - before > (REST_SHARE * REST_LOOK_MS) / 1_000 && performance.now() < until);
 }
