@@ -2,9 +2,10 @@
 // steps: it asks, waits for the answer, and rests. How long depends on what the step was worth, in writes of clients: until clients have
 // written four times as much since it began, at the rate at which they did so meanwhile; and never longer than four times the step's
 // own duration, since whoever works a fifth of the time cannot take more. So the one bound holds where clients write a lot and make
-// every answer late, the other where they write little. Where nobody is served upkeep does not rest at all.
+// every answer late, the other where they write little. Steps come one after the other, whoever makes them: the fifth is that of all
+// upkeep together. Where nobody is served it does not rest at all, nor wait for its turn.
 import type { Sequencer } from "../sequencer/sequencer.ts";
-import { sleep, wait, type Script } from "../../shared/script.ts";
+import { Future, sleep, wait, type Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
 
 /** What clients get for what upkeep takes. */
@@ -47,10 +48,12 @@ export function restMs({ workedMs, worth, clientWrites }: Step): number {
   return Math.min(REST_MS_MAX, byTime, byWrites);
 }
 
-/** Clocks steps by their answers: `begin` before asking, `rest` after the answer. */
+/** Clocks steps by their answers, and lets one of them work or rest at a time. */
 export class Pacer {
   readonly #timers: Timers;
   readonly #sequencer: Pick<Sequencer, "inFlight" | "writesEnded">;
+  /** Done when the step that has the turn has rested. */
+  #turn: Future<void> | undefined;
 
   constructor(timers: Timers, sequencer: Pick<Sequencer, "inFlight" | "writesEnded">) {
     this.#timers = timers;
@@ -62,16 +65,27 @@ export class Pacer {
     return this.#sequencer.inFlight > 0;
   }
 
-  begin(): { readonly at: number; readonly writes: number } {
-    return { at: this.#timers.now, writes: this.#sequencer.writesEnded };
-  }
-
-  /** @param worth What the step did, in writes of clients. */
-  *rest(began: ReturnType<Pacer["begin"]>, worth: number): Script<void> {
-    if (!this.serving) return;
-    const { at, writes } = began;
-    const step = { workedMs: this.#timers.now - at, worth, clientWrites: this.#sequencer.writesEnded - writes };
-    const ms = restMs(step);
-    if (ms > 0) yield* wait(sleep(this.#timers, ms));
+  /**
+   * One step and its rest, when its turn has come. A step must not wait for another one.
+   * @param work From asking to the answer
+   * @param worth What it did, in writes of clients
+   */
+  *step<T>(work: () => Script<T>, worth: (done: T) => number): Script<T> {
+    while (this.serving && this.#turn) yield* wait(this.#turn);
+    if (!this.serving) return yield* work();
+    const turn = new Future<void>();
+    this.#turn = turn;
+    try {
+      const { now: at } = this.#timers;
+      const { writesEnded } = this.#sequencer;
+      const done = yield* work();
+      const clientWrites = this.#sequencer.writesEnded - writesEnded;
+      const ms = restMs({ workedMs: this.#timers.now - at, worth: worth(done), clientWrites });
+      if (this.serving && ms > 0) yield* wait(sleep(this.#timers, ms));
+      return done;
+    } finally {
+      this.#turn = undefined;
+      turn.resolve();
+    }
   }
 }

@@ -23,6 +23,12 @@ export interface Holder {
   readonly stamp: Stamp;
 }
 
+/** Slots, and the stamp of each. */
+interface SlotList {
+  readonly slots: number[];
+  readonly stamps: Stamp[];
+}
+
 /** What one node holds in one slot. */
 export type DigestRow = DigestResult["slots"][number];
 
@@ -42,23 +48,34 @@ export function* countUp(
   for (let start = 0; start < slots.length && context.active();) {
     const group = slots.slice(start, start + size);
     start += group.length;
-    const began = pacer?.begin();
     const asked = [...byHolder(group, holders)].filter(([node]) => !silent.has(node));
-    const answers = yield* wait(all(asked.map(([node, list]) => askPeer(context, node, { op: "digest", ...list }))));
-    let keys = 0;
-    let keysOfOne = 0;
-    answers.forEach((answer, index) => {
-      const [node, list] = asked[index] as (typeof asked)[number];
-      if (answer.status === "error") return void (answer.code === "LOST" && silent.add(node));
-      const rows = (answer as DigestResult).slots;
-      rows.forEach((row, place) => heard(list.slots[place] as number, row));
-      const held = rows.reduce((sum, row) => sum + row[2], 0);
-      keys += held;
-      keysOfOne = Math.max(keysOfOne, held);
-    });
-    size = nextSize(group.length, keysOfOne / KEYS_AT_ONCE[pacer?.serving === true ? "serving" : "idle"]);
-    if (pacer && began) yield* pacer.rest(began, keys * WORTH.counted);
+    const ask = (): Script<number[]> => counted(context, asked, { silent, heard });
+    const keys = yield* pacer ? pacer.step(ask, (held) => sumOf(held) * WORTH.counted) : ask();
+    size = nextSize(group.length, Math.max(0, ...keys) / KEYS_AT_ONCE[pacer?.serving === true ? "serving" : "idle"]);
   }
+}
+
+/** Asks each node for its slots. @returns how many keys each of them holds there */
+function* counted(
+  context: RebalanceContext,
+  asked: readonly (readonly [NodeId, SlotList])[],
+  { silent, heard }: { readonly silent: Set<NodeId>; readonly heard: (slot: number, row: DigestRow) => void },
+): Script<number[]> {
+  const answers = yield* wait(all(asked.map(([node, list]) => askPeer(context, node, { op: "digest", ...list }))));
+  return answers.map((answer, index) => {
+    const [node, list] = asked[index] as (typeof asked)[number];
+    if (answer.status === "error") {
+      if (answer.code === "LOST") silent.add(node);
+      return 0;
+    }
+    const rows = (answer as DigestResult).slots;
+    rows.forEach((row, place) => heard(list.slots[place] as number, row));
+    return sumOf(rows.map(([, , keys]) => keys));
+  });
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
 }
 
 /** Slots of the next group. @param filled How much of what one node may count the group before came to. */
@@ -68,11 +85,8 @@ function nextSize(size: number, filled: number): number {
 }
 
 /** Slots and their stamps, by the node that is asked. */
-function byHolder(
-  group: readonly number[],
-  holders: ReadonlyMap<number, readonly Holder[]>,
-): Map<NodeId, { slots: number[]; stamps: Stamp[] }> {
-  const lists = new Map<NodeId, { slots: number[]; stamps: Stamp[] }>();
+function byHolder(group: readonly number[], holders: ReadonlyMap<number, readonly Holder[]>): Map<NodeId, SlotList> {
+  const lists = new Map<NodeId, SlotList>();
   for (const slot of group) {
     for (const { node, stamp } of holders.get(slot) ?? []) {
       const list = lists.get(node) ?? { slots: [], stamps: [] };

@@ -5,7 +5,7 @@
 // this has any weight for safety: the reconciliation compares everything again.
 import type { NodeId } from "../../shared/ids.ts";
 import { PAGE_KEYS_MAX, PAGE_KEYS_SERVING } from "../../shared/limits.ts";
-import type { Cursor, PullResult } from "../../shared/protocol/node-messages.ts";
+import type { Cursor, OpResult, PullResult } from "../../shared/protocol/node-messages.ts";
 import { all, run, wait, type Script } from "../../shared/script.ts";
 import { WORTH } from "../cluster/pacing.ts";
 import { byNode, everyone, why, type Attempt, type SlotChange } from "./attempt.ts";
@@ -99,28 +99,29 @@ function* pullAll(
   let after: Cursor | undefined;
   for (;;) {
     if (pace.cancelled()) return "cancelled";
-    const began = pacer.begin();
     const from = context.peers.get(source);
     const to = context.peers.get(target);
     if (!from?.up || !to?.up) return `node ${from?.up ? target : source} does not answer`;
-    const sourceStamps = slots.map((slot) => context.slots[slot]?.stamp ?? stamp);
     const { id, incarnation, address } = from.member;
-    const op = {
-      op: "pull",
-      slots,
-      stamp,
-      source: { id, incarnation, address },
-      sourceStamps,
-      limit: pacer.serving ? PAGE_KEYS_SERVING : PAGE_KEYS_MAX,
-    } as const;
-    const result = yield* wait(to.link.ask({ ...op, ...(after && { after }) }, PULL_TIMEOUT_MS));
+    const ask = (): Script<OpResult> => {
+      const op = {
+        op: "pull",
+        slots,
+        stamp,
+        source: { id, incarnation, address },
+        sourceStamps: slots.map((slot) => context.slots[slot]?.stamp ?? stamp),
+        limit: pacer.serving ? PAGE_KEYS_SERVING : PAGE_KEYS_MAX,
+        ...(after && { after }),
+      } as const;
+      return wait(to.link.ask(op, PULL_TIMEOUT_MS));
+    };
+    const result = yield* pacer.step(ask, (told) => ("keys" in told ? Number(told.keys) : 0) * WORTH.pulled);
     if (!context.active()) return "the leadership ended";
     if (result.status === "error") return `copying from ${source} to ${target}: ${why(result)}`;
     const page = result as PullResult;
     pace.copied(page.keys, page.bytes);
     if (!page.next) return undefined;
     after = page.next;
-    yield* pacer.rest(began, page.keys * WORTH.pulled);
   }
 }
 

@@ -7,7 +7,7 @@ import type { NodeId } from "../../shared/ids.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import { all, run, sleep, wait, type Script } from "../../shared/script.ts";
 import { compare, ZERO } from "../../shared/version.ts";
-import { Pacer, WORTH } from "../cluster/pacing.ts";
+import { WORTH } from "../cluster/pacing.ts";
 import {
   comparable,
   compareSlots,
@@ -67,7 +67,6 @@ export const NOTHING_REPAIRED: Repaired = {
 
 export class AntiEntropy {
   readonly #context: RepairContext;
-  readonly #pacer: Pacer;
   /** Everything mended in this leadership. */
   #totals = NOTHING_REPAIRED;
   readonly collector: Collector;
@@ -83,7 +82,6 @@ export class AntiEntropy {
   /** @param collectAfterMs Age from which on tombstones go (N9). */
   constructor(context: RepairContext, collectAfterMs: number) {
     this.#context = context;
-    this.#pacer = new Pacer(context.timers, context.sequencer);
     this.collector = new Collector(context, collectAfterMs);
   }
 
@@ -165,7 +163,7 @@ export class AntiEntropy {
   }
 
   get #slotsAtOnce(): number {
-    return this.#pacer.serving ? SLOTS_AT_ONCE_SERVING : SLOTS_AT_ONCE;
+    return this.#context.pacer.serving ? SLOTS_AT_ONCE_SERVING : SLOTS_AT_ONCE;
   }
 
   #idleSlots(): number[] {
@@ -200,7 +198,7 @@ export class AntiEntropy {
   *#compare(slots: readonly number[]): Script<Comparison> {
     const first = yield* this.#compareOnce(slots);
     const surprising = first.different.filter(({ since }) => since === undefined);
-    if (surprising.length === 0 || !this.#pacer.serving) return first;
+    if (surprising.length === 0 || !this.#context.pacer.serving) return first;
     for (const compared of surprising) restore(this.#context, compared);
     const again = yield* this.#compareOnce(surprising.map(({ runtime }) => runtime.slot));
     return {
@@ -211,12 +209,15 @@ export class AntiEntropy {
   }
 
   *#compareOnce(slots: readonly number[]): Script<Comparison> {
-    const began = this.#pacer.begin();
-    const found = yield* compareSlots(this.#context, slots);
+    const { pacer, sequencer } = this.#context;
+    const { writesEnded } = sequencer;
+    const worth = ({ same, different }: Comparison): number => {
+      let counted = 0;
+      for (const compared of [...same, ...different]) counted += this.#countedFor(compared, writesEnded);
+      return slots.length * WORTH.compared + counted * WORTH.counted;
+    };
+    const found = yield* pacer.step(() => compareSlots(this.#context, slots), worth);
     for (const compared of found.same) settled(this.#context, compared);
-    let counted = 0;
-    for (const compared of [...found.same, ...found.different]) counted += this.#countedFor(compared, began.writes);
-    yield* this.#pacer.rest(began, slots.length * WORTH.compared + counted * WORTH.counted);
     return found;
   }
 
@@ -232,10 +233,10 @@ export class AntiEntropy {
   /** Mends groups of slots until none is left; helpers only where nobody is served. */
   *#mendGroups(work: Work, as: "alone" | "helping"): Script<void> {
     const context = this.#context;
-    while (context.active() && (as === "alone" || !this.#pacer.serving)) {
+    while (context.active() && (as === "alone" || !this.#context.pacer.serving)) {
       const group = work.groups.shift();
       if (!group) return;
-      const found = yield* mend(context, group, this.#pacer);
+      const found = yield* mend(context, group);
       work.equal.push(...found.equal.filter(({ since }) => since === undefined));
       work.keysMended += found.keys;
       work.slotsLeft += found.left.size;

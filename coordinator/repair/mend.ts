@@ -3,13 +3,14 @@
 // at a time.
 import type { NodeId } from "../../shared/ids.ts";
 import { PAGE_KEYS_MAX, PAGE_KEYS_SERVING } from "../../shared/limits.ts";
-import type { Cursor, ListResult, OpResult } from "../../shared/protocol/node-messages.ts";
+import type { Cursor, ListedRow, ListResult, OpResult } from "../../shared/protocol/node-messages.ts";
 import { all, Future, run, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, highest, isZero, ZERO, type Version } from "../../shared/version.ts";
 import { WORTH, type Pacer } from "../cluster/pacing.ts";
 import type { ReadOutcome } from "../sequencer/operation.ts";
 import { unchanged, type Compared, type RepairContext } from "./compare.ts";
 import { copyAll, type Copy } from "./copies.ts";
+import { failure } from "../links/link.ts";
 
 const LIST_TIMEOUT_MS = 5_000;
 const KEY_TIMEOUT_MS = 2_000;
@@ -39,20 +40,22 @@ export interface Mended {
 }
 
 /** Lists the slots at every member, from the version on from which something is known to be missing, and mends what differs. */
-export function* mend(context: RepairContext, slots: readonly Compared[], pacer: Pacer): Script<Mended> {
+export function* mend(context: RepairContext, slots: readonly Compared[]): Script<Mended> {
+  const { pacer } = context;
   const left = new Set<Compared>();
   let keys = 0;
-  const differences = yield* differencesOf(context, slots, { left, pacer });
+  const differences = yield* differencesOf(context, slots, left);
   const differing = new Set(differences.map(({ compared }) => compared));
   const equalSlots = slots.filter((compared) => !differing.has(compared) && !left.has(compared));
   for (let start = 0; start < differences.length && context.active();) {
-    const began = pacer.begin();
     const group = differences.slice(start, start + keysAtOnce(pacer, slots));
     start += group.length;
-    const done = yield* mendKeys(context, group);
+    const done = yield* pacer.step(
+      () => mendKeys(context, group),
+      () => group.length * WORTH.mended,
+    );
     keys += done.size;
     for (const difference of group) if (!done.has(difference)) left.add(difference.compared);
-    yield* pacer.rest(began, group.length * WORTH.mended);
   }
   return { keys, equal: equalSlots, left };
 }
@@ -66,84 +69,90 @@ function keysAtOnce({ serving }: Pacer, slots: readonly Compared[]): number {
 
 // What differs.
 
+/** What one member still has to list. */
 interface Listing {
-  /** Takes the slots that could not be listed. */
-  readonly left: Set<Compared>;
-  readonly pacer: Pacer;
+  readonly id: NodeId;
+  /** Slots that no page has done with. */
+  slots: readonly Compared[];
+  /** Where the next page begins in them. */
+  after: Cursor | undefined;
+  complete: boolean;
 }
 
-function* differencesOf(
-  context: RepairContext,
-  slots: readonly Compared[],
-  { left, pacer }: Listing,
-): Script<Difference[]> {
-  const ids = [...new Set(slots.flatMap(({ members }) => members))];
+/** @param left Takes the slots that could not be listed. */
+function* differencesOf(context: RepairContext, slots: readonly Compared[], left: Set<Compared>): Script<Difference[]> {
   const found = new Map<string, Difference>();
-  const listings = ids.map((id) => {
+  const bySlot = new Map(slots.map((compared) => [compared.runtime.slot, compared]));
+  const note = (id: NodeId, [slot, key, version]: ListedRow): void => {
+    const compared = bySlot.get(slot);
+    if (!compared) return;
+    const known = found.get(key) ?? { compared, key, versions: compared.members.map(() => ZERO) };
+    known.versions[compared.members.indexOf(id)] = version;
+    found.set(key, known);
+  };
+  let listings = [...new Set(slots.flatMap(({ members }) => members))].map((id): Listing => {
     const own = slots.filter(({ members }) => members.includes(id));
-    const bySlot = new Map(own.map((compared) => [compared.runtime.slot, compared]));
-    const note = (slot: number, key: string, version: Version): void => {
-      const compared = bySlot.get(slot);
-      if (!compared) return;
-      const known = found.get(key) ?? { compared, key, versions: compared.members.map(() => ZERO) };
-      known.versions[compared.members.indexOf(id)] = version;
-      found.set(key, known);
-    };
-    return run(listAt(context, { id, slots: own, note, pacer }));
+    return { id, slots: own, after: undefined, complete: false };
   });
-  const complete = yield* wait(all(listings));
-  ids.forEach((id, index) => {
-    if (complete[index] === true) return;
-    for (const compared of slots) if (compared.members.includes(id)) left.add(compared);
-  });
+  // A page of each member at a time: their nodes work side by side, and rest together.
+  while (listings.length > 0) {
+    const pages = (): Script<ListResult[]> => nextPages(context, listings, left);
+    const told = yield* context.pacer.step(pages, (results) => listedIn(results) * WORTH.listed);
+    listings.forEach(({ id }, index) => told[index]?.entries.forEach((row) => note(id, row)));
+    listings = listings.filter(({ complete }) => !complete);
+  }
   return [...found.values()].filter((difference) => !left.has(difference.compared) && differs(difference));
+}
+
+function listedIn(pages: readonly ListResult[]): number {
+  return pages.reduce(
+    (sum, { entries, next }) => sum + (next ? Math.max(entries.length, PAGE_KEYS_SERVING) : entries.length),
+    0,
+  );
+}
+
+/** The next page of each listing, empty where there is none. @param left Takes the slots that could not be listed to the end. */
+function* nextPages(context: RepairContext, listings: readonly Listing[], left: Set<Compared>): Script<ListResult[]> {
+  const limit = context.pacer.serving ? PAGE_KEYS_SERVING : PAGE_KEYS_MAX;
+  const results = yield* wait(all(listings.map((listing) => askPage(context, listing, limit))));
+  return results.map((result, index) => {
+    const listing = listings[index] as Listing;
+    if (result.status === "error" || !context.active()) {
+      for (const compared of listing.slots) left.add(compared);
+      listing.complete = true;
+      return NO_PAGE;
+    }
+    const page = result as ListResult;
+    const { next } = page;
+    listing.after = next;
+    listing.complete = !next;
+    // Slots that the page has done with need not be named again.
+    if (next) listing.slots = listing.slots.slice(listing.slots.findIndex(({ runtime }) => runtime.slot === next.slot));
+    return page;
+  });
+}
+
+const NO_PAGE: ListResult = { status: "ok", entries: [] };
+
+function askPage(context: RepairContext, { id, slots, after }: Listing, limit: number): Future<OpResult> {
+  const peer = context.peers.get(id);
+  const since = slots[0]?.since;
+  const op = {
+    op: "list",
+    slots: slots.map(({ runtime }) => runtime.slot),
+    stamps: slots.map(({ stamp }) => stamp),
+    limit,
+    ...(since && { since }),
+    ...(after && { after }),
+  } as const;
+  if (peer?.up) return peer.link.ask(op, LIST_TIMEOUT_MS);
+  const gone = new Future<OpResult>();
+  gone.resolve(failure("NODE_UNREACHABLE", `node ${id} does not answer`));
+  return gone;
 }
 
 function differs({ versions: [first, ...others] }: Difference): boolean {
   return others.some((version) => !equal(version, first ?? ZERO));
-}
-
-/** Everything that one member holds in these slots, page by page; false when it could not be listed to the end. */
-function* listAt(
-  context: RepairContext,
-  {
-    id,
-    slots,
-    note,
-    pacer,
-  }: {
-    readonly id: NodeId;
-    readonly slots: readonly Compared[];
-    readonly note: (slot: number, key: string, version: Version) => void;
-    readonly pacer: Pacer;
-  },
-): Script<boolean> {
-  const since = slots[0]?.since;
-  let after: Cursor | undefined;
-  let left = slots;
-  do {
-    const began = pacer.begin();
-    const limit = pacer.serving ? PAGE_KEYS_SERVING : PAGE_KEYS_MAX;
-    const peer = context.peers.get(id);
-    if (!peer?.up || !context.active()) return false;
-    const op = {
-      op: "list",
-      slots: left.map(({ runtime }) => runtime.slot),
-      stamps: left.map(({ stamp }) => stamp),
-      limit,
-      ...(since && { since }),
-      ...(after && { after }),
-    } as const;
-    const result: OpResult = yield* wait(peer.link.ask(op, LIST_TIMEOUT_MS));
-    if (result.status === "error") return false;
-    const page = result as ListResult;
-    for (const [slot, key, version] of page.entries) note(slot, key, version);
-    after = page.next;
-    // Slots that the page has done with need not be named again.
-    left = left.slice(left.findIndex(({ runtime }) => runtime.slot === after?.slot));
-    yield* pacer.rest(began, (after ? limit : page.entries.length) * WORTH.listed);
-  } while (after);
-  return true;
 }
 
 // Mending.

@@ -23,10 +23,19 @@ test("one late answer makes no rest of seconds", () => {
   expect(restMs({ workedMs: 5_000, worth: 1_000, clientWrites: 0 })).toBeLessThanOrEqual(400);
 });
 
-/** Upkeep in steps beside clients that write at a rate, for ten seconds. */
-function tenSeconds({ clientsPerMs, stepMs, worth }: { clientsPerMs: number; stepMs: number; worth: number }): {
+interface Beside {
+  readonly clientsPerMs: number;
+  readonly stepMs: number;
+  readonly worth: number;
+  /** How many make steps. Default 1. */
+  readonly by?: number;
+}
+
+/** Upkeep in steps beside clients that write at a rate, for ten seconds; how many were made, by each who made some. */
+function tenSeconds({ clientsPerMs, stepMs, worth, by = 1 }: Beside): {
   readonly steps: number;
   readonly writes: number;
+  readonly each: readonly number[];
 } {
   const timers = new Timers(0);
   const clients = {
@@ -36,18 +45,19 @@ function tenSeconds({ clientsPerMs, stepMs, worth }: { clientsPerMs: number; ste
     },
   };
   const pacer = new Pacer(timers, clients);
-  let steps = 0;
-  function* work(): Script<void> {
+  const each = Array.from({ length: by }, () => 0);
+  function* work(who: number): Script<void> {
     while (timers.now < 10_000) {
-      const began = pacer.begin();
-      yield* wait(sleep(timers, stepMs));
-      steps++;
-      yield* pacer.rest(began, worth);
+      yield* pacer.step(
+        () => wait(sleep(timers, stepMs)),
+        () => worth,
+      );
+      each[who]!++;
     }
   }
-  run(work());
+  for (const who of each.keys()) run(work(who));
   for (let next = timers.nextAt; next !== undefined; next = timers.nextAt) timers.advance(next);
-  return { steps, writes: clients.writesEnded };
+  return { steps: each.reduce((sum, steps) => sum + steps, 0), writes: clients.writesEnded, each };
 }
 
 test("beside busy clients upkeep is worth a fifth of all that is written", () => {
@@ -62,4 +72,34 @@ test("beside slow clients it takes a fifth of the time", () => {
 
 test("where nobody is served it does not rest", () => {
   expect(tenSeconds({ clientsPerMs: 0, stepMs: 10, worth: 100 }).steps).toBe(1_000);
+});
+
+test("whoever makes steps, all of them together take the fifth, each its turn", () => {
+  const busy = tenSeconds({ clientsPerMs: 10, stepMs: 10, worth: 100, by: 3 });
+  expect((busy.steps * 100) / (busy.steps * 100 + busy.writes)).toBeCloseTo(0.2, 2);
+  expect(Math.max(...busy.each) - Math.min(...busy.each)).toBeLessThanOrEqual(1);
+  expect((tenSeconds({ clientsPerMs: 0.1, stepMs: 10, worth: 100, by: 3 }).steps * 10) / 10_000).toBeCloseTo(0.2, 2);
+});
+
+test("where nobody is served nobody waits for a turn", () => {
+  expect(tenSeconds({ clientsPerMs: 0, stepMs: 10, worth: 100, by: 3 }).steps).toBe(3_000);
+});
+
+test("a step that fails gives its turn back", () => {
+  const timers = new Timers(0);
+  const pacer = new Pacer(timers, { inFlight: 1, writesEnded: 0 });
+  function* fails(): Script<void> {
+    yield* wait(sleep(timers, 0));
+    throw new Error("as planned");
+  }
+  run(pacer.step(fails, () => 0));
+  expect(() => timers.advance(0)).toThrow("as planned");
+  const next = run(
+    pacer.step(
+      () => wait(sleep(timers, 0)),
+      () => 0,
+    ),
+  );
+  timers.advance(1);
+  expect(next.done).toBe(true);
 });
