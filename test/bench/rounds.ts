@@ -41,7 +41,7 @@ export async function measureRow(workload: Workload, { load, stores }: Contestan
   return await takeTurns(workload.name, turns, load, plan);
 }
 
-/** How much longer a turn of what leaves work for later takes, so that it is done within it. */
+/** How much longer turns are of what leaves work for later, or finds what it needs in memory only after a while. */
 const LASTING = 5;
 /** A store is at rest when its processes take less than this of a core; what it still has to do is waited for so long. */
 const REST_SHARE = 0.2;
@@ -58,10 +58,10 @@ export async function measureBeside(
   { load, store }: { readonly load: LoadProcess; readonly store: Store },
   plan: Plan,
 ): Promise<Row> {
-  const { measureMs } = plan;
+  const measureMs = plan.measureMs * LASTING;
   const turns = [
     { name: usual.name, store, workload: usual, measureMs, fromRest: true },
-    { name: store.name, store, workload, measureMs: measureMs * LASTING, fromRest: true },
+    { name: store.name, store, workload, measureMs, fromRest: true },
   ];
   return await takeTurns(workload.name, turns, load, plan);
 }
