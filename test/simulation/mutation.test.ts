@@ -37,7 +37,7 @@ const QUICK: readonly Mutation[] = [
   rule("C6-issued", "hasty", 60, "a leader tells what it knows of a key while it writes another value"),
   rule("C6-overtaken", "hasty", 60, "a leader keeps what a read has found, although a write has overtaken it"),
   rule("C7-origin", "any", 300, "conditions compare repaired versions instead of origins"),
-  rule("M3", "lagging", 100, "a slot changes hands without being reconciled"),
+  rule("M3", "lagging", 300, "a slot changes hands without being reconciled"),
   rule("N4", "any", 60, "a late write takes a register back"),
   rule("N4-durable", "doubtful", 60, "a write is acknowledged before it is durable"),
   rule("N2+N6-raise", "rivals", 500, "a node that has answered a new leader follows the old one, too"),
