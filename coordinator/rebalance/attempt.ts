@@ -79,9 +79,14 @@ export function slotsStep(
 }
 
 /** One operation at a node; who is no member any more does not answer. */
-export function askPeer(context: RebalanceContext, id: NodeId, op: DataOp): Future<OpResult> {
+export function askPeer(
+  context: RebalanceContext,
+  id: NodeId,
+  op: DataOp,
+  timeoutMs: number = STEP_TIMEOUT_MS,
+): Future<OpResult> {
   const peer = context.peers.get(id);
-  if (peer) return peer.link.ask(op, STEP_TIMEOUT_MS);
+  if (peer) return peer.link.ask(op, timeoutMs);
   const gone = new Future<OpResult>();
   gone.resolve({ status: "error", code: "NODE_UNREACHABLE", message: `node ${id} is no member` });
   return gone;

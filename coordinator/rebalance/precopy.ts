@@ -115,7 +115,9 @@ function* pullAll(
       } as const;
       return wait(to.link.ask(op, PULL_TIMEOUT_MS));
     };
-    const result = yield* pacer.step(ask, (told) => ("keys" in told ? Number(told.keys) : 0) * WORTH.pulled);
+    const result = yield* pacer.step(ask, (told) =>
+      told.status === "error" ? 0 : (told as PullResult).keys * WORTH.pulled,
+    );
     if (!context.active()) return "the leadership ended";
     if (result.status === "error") return `copying from ${source} to ${target}: ${why(result)}`;
     const page = result as PullResult;

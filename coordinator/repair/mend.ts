@@ -7,10 +7,10 @@ import type { Cursor, ListedRow, ListResult, OpResult } from "../../shared/proto
 import { all, Future, run, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, highest, isZero, ZERO, type Version } from "../../shared/version.ts";
 import { WORTH, type Pacer } from "../cluster/pacing.ts";
+import { askPeer } from "../rebalance/attempt.ts";
 import type { ReadOutcome } from "../sequencer/operation.ts";
 import { unchanged, type Compared, type RepairContext } from "./compare.ts";
 import { copyAll, type Copy } from "./copies.ts";
-import { failure } from "../links/link.ts";
 
 const LIST_TIMEOUT_MS = 5_000;
 const KEY_TIMEOUT_MS = 2_000;
@@ -104,11 +104,9 @@ function* differencesOf(context: RepairContext, slots: readonly Compared[], left
   return [...found.values()].filter((difference) => !left.has(difference.compared) && differs(difference));
 }
 
+/** Entries looked at, in a step that is paced: a page that was not the last may have left some out. */
 function listedIn(pages: readonly ListResult[]): number {
-  return pages.reduce(
-    (sum, { entries, next }) => sum + (next ? Math.max(entries.length, PAGE_KEYS_SERVING) : entries.length),
-    0,
-  );
+  return pages.reduce((sum, { entries, next }) => sum + (next ? PAGE_KEYS_SERVING : entries.length), 0);
 }
 
 /** The next page of each listing, empty where there is none. @param left Takes the slots that could not be listed to the end. */
@@ -135,7 +133,6 @@ function* nextPages(context: RepairContext, listings: readonly Listing[], left: 
 const NO_PAGE: ListResult = { status: "ok", entries: [] };
 
 function askPage(context: RepairContext, { id, slots, after }: Listing, limit: number): Future<OpResult> {
-  const peer = context.peers.get(id);
   const since = slots[0]?.since;
   const op = {
     op: "list",
@@ -145,10 +142,7 @@ function askPage(context: RepairContext, { id, slots, after }: Listing, limit: n
     ...(since && { since }),
     ...(after && { after }),
   } as const;
-  if (peer?.up) return peer.link.ask(op, LIST_TIMEOUT_MS);
-  const gone = new Future<OpResult>();
-  gone.resolve(failure("NODE_UNREACHABLE", `node ${id} does not answer`));
-  return gone;
+  return askPeer(context, id, op, LIST_TIMEOUT_MS);
 }
 
 function differs({ versions: [first, ...others] }: Difference): boolean {

@@ -1,5 +1,6 @@
 // Epoch rounds: a majority of a slot's members is asked whether they are at this leader's epoch still, once for all reads that begin
-// before the question leaves. Slots with the same members share it. While all answer, nobody else had acknowledged anything when these reads began (C6).
+// before the question leaves. Slots with the same members share it. While all answer, nobody else had acknowledged anything when these
+// reads began (C6).
 import type { Refusal } from "../../shared/protocol/node-messages.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { EpochListener } from "../links/link.ts";

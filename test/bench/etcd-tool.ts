@@ -1,7 +1,7 @@
 // etcd under its own load tool, `etcdctl check perf`, and ours under the same work right before and right after it.
 import { spawn } from "node:child_process";
 import { meanOf } from "./average.ts";
-import { OURS, type Single } from "./figures.ts";
+import { OURS, rateOf, type Single } from "./figures.ts";
 import type { LoadProcess } from "./load-process.ts";
 import { type Store, versionOf } from "./store.ts";
 import { LIKE_ETCD_TOOL } from "./workload.ts";
@@ -16,8 +16,7 @@ export async function besideItsOwnTool(etcd: Store, ours: Store, load: LoadProce
   if (versionOf("etcdctl", "version") === undefined || etcd.http === null || target === null) return [];
   const turn = async (seed: number): Promise<number> => {
     const order = { target, workload: LIKE_ETCD_TOOL, seed, warmMs: WARM_MS, measureMs: TURN_MS };
-    const { operations, seconds } = await load.measure(order, roles);
-    return operations / seconds;
+    return rateOf(await load.measure(order, roles));
   };
   const before = await turn(1);
   const theirs = await putsOf(etcd.http);

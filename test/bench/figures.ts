@@ -106,7 +106,8 @@ function ratiosOf(ours: readonly RunFigures[], theirs: readonly RunFigures[]): {
   return { throughput: median(rateOf), p99: median(({ p99Ms }) => p99Ms) };
 }
 
-function rateOf({ operations, seconds }: RunFigures): number {
+/** Operations a second. */
+export function rateOf({ operations, seconds }: Pick<RunFigures, "operations" | "seconds">): number {
   return operations / seconds;
 }
 

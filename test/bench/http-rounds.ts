@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { type Row, rowOf } from "./figures.ts";
+import { rateOf, type Row, rowOf } from "./figures.ts";
 import type { RunFigures } from "./load-process.ts";
 import { cpuSeconds } from "./process-figures.ts";
 import { short } from "./figure-text.ts";
@@ -36,7 +36,7 @@ export async function measureHttp(stores: readonly Store[], plan: Plan): Promise
           if (store.http === null) continue;
           const figures = await wrk(store, { work, connections, seconds: plan.measureMs / 1_000 });
           (runs[store.name] ??= []).push(figures);
-          plan.note(`${name} · round ${round} · ${store.name}: ${short(figures.operations / figures.seconds)}/s`);
+          plan.note(`${name} · round ${round} · ${store.name}: ${short(rateOf(figures))}/s`);
         }
       }
       rows.push(rowOf(name, runs));

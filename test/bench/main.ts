@@ -1,6 +1,6 @@
 // `npm run bench`: our cluster beside Redis and etcd, on the machine of who asks. A figure counts as a ratio to a peer of the
-// same run: the stores take turns, round after round, and the median of what the rounds come to is told. All
-// processes and the load share the cores.
+// same run: the stores take turns, round after round, and the median of what the rounds come to is told.
+// All processes and the load share the cores.
 //
 //   --quick          within a minute: fewer workloads, shorter rounds
 //   --only <text>    workloads whose name holds this (`HTTP`: those under wrk; `etcd`: its own load tool; `repair`, `addnode`:

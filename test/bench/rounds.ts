@@ -1,7 +1,7 @@
 // Rounds: every store takes its turn under the same workload, again and again, so that what else the machine does meets all
 // of them alike.
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Row, rowOf } from "./figures.ts";
+import { rateOf, type Row, rowOf } from "./figures.ts";
 import type { LoadProcess, Roles, RunFigures } from "./load-process.ts";
 import { cpuSeconds } from "./process-figures.ts";
 import { short } from "./figure-text.ts";
@@ -90,8 +90,7 @@ async function takeTurns(
       const order = { target, workload, seed: ++seed, warmMs: measureMs * WARM_SHARE, measureMs };
       const figures = await load.measure(order, roles);
       (runs[name] ??= []).push(figures);
-      const rate = short(figures.operations / figures.seconds);
-      note(`${title} · round ${round} · ${name}: ${rate}/s, p99 ${figures.p99Ms.toFixed(1)} ms`);
+      note(`${title} · round ${round} · ${name}: ${short(rateOf(figures))}/s, p99 ${figures.p99Ms.toFixed(1)} ms`);
     }
   }
   return rowOf(title, runs);

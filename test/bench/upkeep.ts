@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../support/cluster-process.ts";
 import { meanOf, medianOf } from "./average.ts";
-import { OURS, type Single } from "./figures.ts";
+import { OURS, rateOf, type Single } from "./figures.ts";
 import type { HoldfastStore } from "./holdfast-store.ts";
 import type { LoadProcess } from "./load-process.ts";
 import { type Workload, workload } from "./workload.ts";
@@ -115,8 +115,7 @@ export async function addedNode(bench: Bench): Promise<Single[]> {
 async function puts({ store, load }: Bench, measureMs: number, warmMs = WARM_MS): Promise<number> {
   if (store.target === null) return 0;
   const order = { target: store.target, workload: WRITING, seed: ++seed, warmMs, measureMs };
-  const { operations, seconds } = await load.measure(order, []);
-  return operations / seconds;
+  return rateOf(await load.measure(order, []));
 }
 
 async function comparing(bench: Bench): Promise<number> {

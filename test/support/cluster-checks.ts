@@ -10,7 +10,10 @@ export const SEED = Number(process.env["HOLDFAST_SEED"] ?? Date.now() % 2 ** 31)
 
 const loads: Load[] = [];
 
-/** Of loads whose every operation is to be served: given longer than it may take, so that a machine that stands still is not taken for a cluster that does. */
+/**
+ * Of loads whose every operation is to be served: given longer than it may take, so that a machine that stands still is not taken for a
+ * cluster that does.
+ */
 export const PATIENT: Partial<LoadOptions> = { timeoutMs: 30_000 };
 /** What an operation may take where nothing worse happens than a node's death. */
 const SERVED_MS_MAX = 2_000;

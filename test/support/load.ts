@@ -108,7 +108,12 @@ export class Load {
   static async start(options: LoadOptions): Promise<Load> {
     const load = new Load(options, await MachineClock.start());
     const { addresses, clients = 2, callers = 12, timeoutMs = 2_000 } = options;
-    for (let client = 0; client < clients; client++) load.#clients.push(await connect(addresses, { timeoutMs }));
+    try {
+      for (let client = 0; client < clients; client++) load.#clients.push(await connect(addresses, { timeoutMs }));
+    } catch (error) {
+      await load.close();
+      throw error;
+    }
     load.#acknowledgedAt = load.clock.now;
     load.#clients.forEach((client, index) => {
       for (let caller = 0; caller < callers; caller++)
