@@ -29,7 +29,7 @@ export interface WriteRecord {
   readonly slot: number;
   readonly key: string;
   readonly record: StoredRecord;
-  /** `Engine.place` of the register, where its writer has it: the engine looks there first. */
+  /** `Engine.place` of the register, where its writer has it: nobody has to look for it again then. */
   readonly place?: number;
 }
 
@@ -111,7 +111,7 @@ export interface Engine {
   read(slot: number, key: string): StoredRecord | undefined;
   /** The version of what `read` would return, for less: nothing else is decoded. */
   version(slot: number, key: string): Version | undefined;
-  /** Where `version` came upon what it was asked for last: a hint. Negative where it did not. */
+  /** Where `version` came upon what it was asked for last, which is for `append` of that key alone. Negative where it did not. */
   readonly place: number;
   /** Up to `limit` durable entries of a slot with key > after, in code-unit-independent byte order of UTF-8, tombstones included. */
   list(slot: number, after: string | undefined, limit: number): ListedEntry[];

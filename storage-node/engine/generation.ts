@@ -20,6 +20,9 @@ import { firstAbove } from "./sorted-keys.ts";
 /** Number of a register in its generation. */
 export type Entry = number;
 
+/** Number of a register over all generations of a keyspace: what was found in one is nothing in another. */
+export type Place = number;
+
 /** No register. */
 export const NONE: Entry = -1;
 
@@ -64,10 +67,16 @@ export class Generation {
   /** Keys of a slot in order, until another comes. */
   readonly #sorted = new Map<number, readonly string[]>();
   readonly #arena = new Arena();
+  /** Place of its first entry. */
+  readonly #base: Place;
   #bytes = 0;
 
-  /** @param entries How many there will be, roughly: growing to them would take moments in which nothing else is done. */
-  constructor(entries = 0) {
+  /**
+   * @param options `entries`: how many there will be, roughly: growing to them would take moments in which nothing else is done.
+   * `base`: `end` of the generation before.
+   */
+  constructor({ entries = 0, base = 0 }: { readonly entries?: number; readonly base?: Place } = {}) {
+    this.#base = base;
     const room = Math.max(ENTRIES_FIRST, 2 ** Math.ceil(Math.log2(entries)));
     // Memory that is not touched costs nothing.
     this.#index = new Uint32Array(4 * room);
@@ -77,6 +86,11 @@ export class Generation {
   /** Registers, those included that were wiped. */
   get entries(): number {
     return this.#keys.length;
+  }
+
+  /** The place behind its last entry. */
+  get end(): Place {
+    return this.#base + this.entries;
   }
 
   /** Memory taken, roughly: what was wiped or outgrew its place still counts, since it is only freed with the generation. */
@@ -96,6 +110,10 @@ export class Generation {
 
   find(slot: number, key: string): Entry {
     return this.#find(slot, key, fnv1a(key, SALT ^ slot));
+  }
+
+  placeOf(entry: Entry): Place {
+    return this.#base + entry;
   }
 
   key(entry: Entry): string {
@@ -128,11 +146,11 @@ export class Generation {
 
   /**
    * Sets a register, or notes that it is gone where there is no body.
-   * @param near Its entry, perhaps: looking it up again would wait for memory once more.
+   * @param place Where it was found, in this generation or an earlier one: looking it up again would wait for memory once more.
    */
-  set(slot: number, key: string, body: Body | undefined, near: Entry = NONE): void {
+  set(slot: number, key: string, body: Body | undefined, place: Place = NONE): void {
     assert(slot >= 0 && slot < SLOTS, "a slot is within range");
-    const entry = this.#isAt(near, slot, key) ? near : this.#findOrAdd(slot, key);
+    const entry = this.#isHere(place - this.#base, slot) ? place - this.#base : this.#findOrAdd(slot, key);
     if (!this.waits(entry)) this.#wait(slot, entry);
     if (body) this.#put(entry, body);
     else this.#rows[entry * ROW + END] = 0;
@@ -222,13 +240,13 @@ export class Generation {
     for (let place = (hash << 1) & mask; ; place = (place + 2) & mask) {
       const entry = (index[place + 1] as number) - 1;
       if (entry === NONE) return NONE;
-      if (index[place] === hash && this.#isAt(entry, slot, key)) return entry;
+      if (index[place] === hash && this.#field(entry, SLOT) === slot && this.#keys[entry] === key) return entry;
     }
   }
 
-  #isAt(entry: Entry, slot: number, key: string): boolean {
-    if (entry < 0 || entry >= this.#keys.length) return false;
-    return this.#field(entry, SLOT) === slot && this.#keys[entry] === key;
+  /** Whether there is such a register, and it was not wiped. */
+  #isHere(entry: Entry, slot: number): boolean {
+    return entry >= 0 && entry < this.#keys.length && this.#field(entry, SLOT) === slot;
   }
 
   #findOrAdd(slot: number, key: string): Entry {

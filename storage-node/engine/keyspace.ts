@@ -8,7 +8,7 @@ import type { StoredRecord } from "../../shared/record.ts";
 import { compare } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
 import type { ListedEntry, SlotSummary } from "./engine.ts";
-import { type Entry, Generation, NONE } from "./generation.ts";
+import { type Entry, Generation, NONE, type Place } from "./generation.ts";
 import { count, emptyAccount, summaryOf } from "./slot-account.ts";
 import type { Counted, SlotAccount } from "./slot-account.ts";
 import { countBody } from "./table-format.ts";
@@ -29,6 +29,8 @@ export class Keyspace {
   #frozen: Generation | undefined;
   /** What `#holder` found. */
   #entry: Entry = NONE;
+  /** Where `#holder` found it, if in the fresh generation. */
+  #place: Place = NONE;
 
   /** @param accounts Summaries of what the table holds, one per slot; taken over. */
   constructor(
@@ -51,7 +53,7 @@ export class Keyspace {
   // Changes
 
   /** @param place See `place`. */
-  write(slot: number, key: string, body: Body, place: Entry = NONE): void {
+  write(slot: number, key: string, body: Body, place: Place = NONE): void {
     this.#fresh.set(slot, key, body, place);
   }
 
@@ -81,7 +83,7 @@ export class Keyspace {
   freeze(): Generation {
     assert(!this.#frozen, "one checkpoint at a time");
     this.#frozen = this.#fresh;
-    this.#fresh = new Generation(this.#frozen.entries);
+    this.#fresh = new Generation({ entries: this.#frozen.entries, base: this.#frozen.end });
     return this.#frozen;
   }
 
@@ -103,15 +105,16 @@ export class Keyspace {
     return holder === "table" ? this.#table.version(slot, key) : holder?.version(this.#entry);
   }
 
-  /** Where the last lookup came upon its key: a hint for `write`, even if the generation was frozen meanwhile. */
-  get place(): Entry {
-    return this.#entry;
+  /** Where the last lookup came upon its key, for `write`. It stays true for ever, and is of use until a checkpoint freezes what was found. */
+  get place(): Place {
+    return this.#place;
   }
 
   /** The generation that has the say about a key, which is `#entry` there; undefined where a wipe hides what is below; or the table. */
   #holder(slot: number, key: string): Generation | "table" | undefined {
     const fresh = this.#fresh;
     this.#entry = fresh.find(slot, key);
+    this.#place = this.#entry === NONE ? NONE : fresh.placeOf(this.#entry);
     if (this.#entry !== NONE) return fresh;
     if (fresh.wiped(slot)) return undefined;
     const frozen = this.#frozen;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { compareKeys } from "../../../shared/key-order.ts";
 import type { StoredRecord } from "../../../shared/record.ts";
-import { type Entry, Generation, NONE } from "../../../storage-node/engine/generation.ts";
+import { type Entry, Generation, NONE, type Place } from "../../../storage-node/engine/generation.ts";
 import { type Body, RecordWriter, writeBody } from "../../../storage-node/engine/record-codec.ts";
 import type { Counted } from "../../../storage-node/engine/slot-account.ts";
 
@@ -19,6 +19,8 @@ interface Known {
 class Model {
   readonly slots = new Map<number, Map<string, Known>>(SLOTS_USED.map((slot) => [slot, new Map()]));
   readonly wiped = new Set<number>();
+  /** Where registers were found at some time, by slot and key. */
+  readonly places = new Map<string, Place>();
 
   of(slot: number): Map<string, Known> {
     return this.slots.get(slot) as Map<string, Known>;
@@ -41,14 +43,17 @@ const record: fc.Arbitrary<StoredRecord> = fc
   })
   .map((fields) => ({ ...fields, origin: fields.version }));
 
-/** Where the entry is said to be: where it is, or anywhere, as after a wipe or in another generation. */
-const near = fc.oneof(fc.constant("found" as const), fc.integer({ min: -2, max: 12 }));
+const BASE = 1_000;
+/** Where the register is said to be: where it was found, perhaps before the slot was wiped; nowhere; or in an earlier generation. */
+const place = fc.oneof(fc.constant("found" as const), fc.integer({ min: NONE, max: BASE - 1 }));
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 8,
-    arbitrary: fc.tuple(slot, key, record, near).map(([at, name, stored, hint]): Step => (generation, model) => {
-      generation.set(at, name, bodyOf(stored), hint === "found" ? generation.find(at, name) : hint);
+    arbitrary: fc.tuple(slot, key, record, place).map(([at, name, stored, where]): Step => (generation, model) => {
+      const found = model.places.get(`${at} ${name}`) ?? NONE;
+      generation.set(at, name, bodyOf(stored), where === "found" ? found : where);
+      model.places.set(`${at} ${name}`, generation.placeOf(generation.find(at, name)));
       const { counted } = model.of(at).get(name) ?? {};
       model.of(at).set(name, { record: stored, counted, waits: true });
     }),
@@ -112,7 +117,7 @@ function expectKnown(generation: Generation, entry: Entry, known: Known): void {
 test("holds what was set last, whatever was set, wiped and settled before", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), fc.nat({ max: 200 }), (steps, expected) => {
-      const generation = new Generation(expected);
+      const generation = new Generation({ entries: expected, base: BASE });
       const model = new Model();
       for (const next of steps) next(generation, model);
       expectSame(generation, model);
@@ -122,7 +127,7 @@ test("holds what was set last, whatever was set, wiped and settled before", () =
 });
 
 test.each([0, 100, 20_000])("finds every key where %i were expected, and takes memory as they come", (expected) => {
-  const generation = new Generation(expected);
+  const generation = new Generation({ entries: expected });
   const body = bodyOf({ version: [1, 1], origin: [1, 1], value: "v".repeat(100), operation: "" });
   const count = 20_000;
   for (let n = 0; n < count; n++) generation.set(n % 4_096, `key:${n}`, body);
