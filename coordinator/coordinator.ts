@@ -255,14 +255,15 @@ export class Coordinator {
   }
 
   #hello(): Readonly<Record<string, unknown>> {
-    const leader = this.#leader?.active === true ? this.#options.address : this.#rival?.address;
+    const leading = this.#leader?.active === true ? this.#leader : undefined;
     return {
       role: this.#role,
       cluster: this.#cluster ?? null,
       epoch: this.#leader?.epoch ?? this.#rival?.epoch ?? 0,
       owner: this.#options.owner,
       valueBytesMax: this.#options.valueBytesMax,
-      ...(leader !== undefined && { leader }),
+      leader: leading ? this.#options.address : this.#rival?.address,
+      others: leading?.others,
       http: this.#options.http?.(),
     };
   }

@@ -194,6 +194,11 @@ export class Leader {
     return this.#active;
   }
 
+  /** Addresses of who else knows who leads: voters and standbys. */
+  get others(): readonly string[] {
+    return [...this.state.voters.map(({ address }) => address), ...this.standbys.addresses];
+  }
+
   /** Greets the nodes, watches them, goes on with what stands in the state. */
   start(): void {
     this.#host.voters.local.establish(this.state.cluster);

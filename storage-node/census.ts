@@ -1,6 +1,7 @@
 // Census: brings the summaries of all slots up to date before somebody is told what the node holds. That takes microseconds for each
 // register that changed since they were counted last, and there may be some hundred thousand: counted in one go they kept the clients of
-// a busy node waiting for a fifth of a second, with every look at a dashboard. So it is done in slices, and others come in between.
+// a busy node waiting for a fifth of a second, with every look at a dashboard. So it is done in slices, and others come in between; and
+// after a long one what was counted stands for a while, so that whoever looks again and again takes a tenth of the node at most.
 import { setImmediate as turn } from "node:timers/promises";
 import { monotonicMs } from "../shared/io/system-clock.ts";
 import { SLOTS } from "../shared/limits.ts";
@@ -9,6 +10,9 @@ import type { Engine } from "./engine/engine.ts";
 const SLICE_MS = 2;
 /** Then what is known is told: a leader waits half a second for an answer. What was counted stays counted. */
 const CENSUS_MS_MAX = 250;
+/** How long what was counted stands after a census that took longer than that, in times of what it took. */
+const REST_FACTOR = 9;
+const REST_FROM_MS = 20;
 
 export class Census {
   readonly #engine: Pick<Engine, "summary">;
@@ -17,6 +21,7 @@ export class Census {
   #stopped = false;
   /** The first slot that the last one did not come to. */
   #next = 0;
+  #restsUntil = Number.NEGATIVE_INFINITY;
 
   /** @param now Milliseconds of a monotonic clock. */
   constructor(engine: Pick<Engine, "summary">, now: () => number = monotonicMs) {
@@ -25,9 +30,10 @@ export class Census {
   }
 
   /** Resolves when every slot was counted, or the time for it is over. Who asks meanwhile waits for the same. */
-  taken(): Promise<void> {
+  async taken(): Promise<void> {
+    if (this.#now() < this.#restsUntil) return;
     this.#running ??= this.#take().finally(() => (this.#running = undefined));
-    return this.#running;
+    await this.#running;
   }
 
   /** The engine is about to close. */
@@ -37,6 +43,12 @@ export class Census {
 
   async #take(): Promise<void> {
     const beganAt = this.#now();
+    await this.#count(beganAt);
+    const tookMs = this.#now() - beganAt;
+    if (tookMs > REST_FROM_MS) this.#restsUntil = this.#now() + REST_FACTOR * tookMs;
+  }
+
+  async #count(beganAt: number): Promise<void> {
     let sliceAt = beganAt;
     for (let counted = 0; counted < SLOTS; counted++) {
       if (this.#now() - sliceAt >= SLICE_MS) {

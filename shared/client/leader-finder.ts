@@ -9,7 +9,6 @@
 import { KvError } from "../errors.ts";
 import type { Credentials } from "../io/credentials.ts";
 import { monotonicMs } from "../io/system-clock.ts";
-import type { StatusAnswer } from "../protocol/client-messages.ts";
 import { backoffMs } from "./retry.ts";
 import type { Session } from "./session.ts";
 import { openSession } from "./session.ts";
@@ -129,17 +128,9 @@ export class LeaderFinder {
     if (this.#session !== null) this.#retire(this.#session);
     this.#session = session;
     this.#cluster = session.hello.cluster ?? this.#cluster;
+    for (const address of session.hello.others ?? []) if (!this.#seeds.includes(address)) this.learn(address);
     this.learn(session.address);
     for (const done of this.#waiters) done();
-    session.call({ op: "status" }).then(
-      (status) => this.#learnFrom(status),
-      () => {}, // only means that fewer addresses are known
-    );
-  }
-
-  #learnFrom(status: StatusAnswer): void {
-    const named = [...(status.voters ?? []).map(({ address }) => address), ...(status.standbys ?? [])];
-    for (const address of named) if (!this.#seeds.includes(address)) this.learn(address);
   }
 
   /**

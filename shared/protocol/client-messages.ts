@@ -177,6 +177,8 @@ export interface ClientHelloAnswer {
   /** Epoch of the leader that this coordinator knows; 0 where none. */
   readonly epoch: number;
   readonly leader?: string;
+  /** A leader: who else knows who leads. Addresses of voters and standbys. */
+  readonly others?: readonly string[];
   /** Where this coordinator serves REST: `host:port`. */
   readonly http?: string;
   readonly valueBytesMax: number;

@@ -26,8 +26,6 @@ export class FakeServer {
   readonly asked: Asked[] = [];
   /** What hello answers beside id and status. */
   hello: Record<string, unknown>;
-  /** What `status` answers; null: the script does. A client asks it by itself, so it is not among `asked`. */
-  status: Record<string, unknown> | null = { voters: [], standbys: [] };
   script: Script;
   connections = 0;
   readonly port: number;
@@ -89,7 +87,6 @@ export class FakeServer {
     this.lines.push(line);
     const send = (message: object): void => void (socket.writable && socket.write(`${JSON.stringify(message)}\n`));
     if (line.op === "hello") return send({ id: line.id, status: "ok", ...this.hello });
-    if (line.op === "status" && this.status !== null) return send({ id: line.id, status: "ok", ...this.status });
     for (const message of line.op === "batch" ? (line["ops"] as Message[]) : [line]) {
       const asked: Asked = {
         message,
