@@ -3,154 +3,28 @@
 // durable takes effect in the keyspace and the control state, and is then reported; when enough gathered, the log rolls to
 // a new segment, the fresh generation is frozen exactly at that border, and a checkpoint writes it to the table.
 // Any failure but lack of space ends the engine (N10): it reports `failed` once and nothing after it.
-import { join } from "node:path";
-import { type DirectoryLock, lockDirectory } from "../../shared/io/directory-lock.ts";
-import { takeEffect, blankControlState, cloneControlState, slotState } from "./control-state.ts";
+import { cloneControlState, takeEffect } from "./control-state.ts";
 import { Checkpoint, CheckpointStopped } from "./checkpoint.ts";
 import { EngineCounters } from "./counters.ts";
 import type { ControlState, Engine, EngineEvents, ListedEntry, LogRecord, SlotSummary } from "./engine.ts";
-import { ENGINE_LIMITS } from "./engine-limits.ts";
-import type { EngineLimits } from "./engine-limits.ts";
-import { realFiles } from "./file-layer.ts";
-import type { FileLayer } from "./file-layer.ts";
-import { checkUnused, DATA_FORMAT, DataDirectoryError, newFormat, readFormat, writeFormat } from "./format.ts";
-import type { DataFormat } from "./format.ts";
-import { Keyspace } from "./keyspace.ts";
 import { Log } from "./log.ts";
 import type { DurableBatch } from "./log.ts";
+import { type DiskEngineOptions, type EngineParts, openParts } from "./opening.ts";
 import { BodyWalk } from "./record-codec.ts";
-import { recover } from "./recovery.ts";
-import type { Recovered } from "./recovery.ts";
 import { Segments } from "./segments.ts";
 import { Space } from "./space.ts";
-import type { SlotAccount } from "./slot-account.ts";
-import { isTable, Table } from "./table.ts";
 import type { TableMeta } from "./table-format.ts";
 
-export interface DiskEngineOptions {
-  /** Made where missing. */
-  readonly directory: string;
-  readonly events: EngineEvents;
-  /** Messages for the operator: damage cut at opening, space. */
-  readonly log?: (message: string) => void;
-  /** Name and version of the program, for the format file. */
-  readonly program?: string;
-  /** Smaller bounds for tests. */
-  readonly limits?: Partial<EngineLimits>;
-  /** File operations of the log, for tests that fail them. */
-  readonly files?: FileLayer;
-  /** For tests: called after every durable transaction of the table, before anything relies on it. */
-  readonly tableCommitted?: () => Promise<void>;
-}
-
-/** What an opened directory is made of, before the log takes records. */
-interface Parts {
-  readonly lock: DirectoryLock;
-  readonly table: Table;
-  readonly accounts: SlotAccount[];
-  readonly keyspace: Keyspace;
-  readonly control: ControlState;
-  readonly recovered: Recovered;
-  readonly limits: EngineLimits;
-  readonly files: FileLayer;
-}
-
-/**
- * Opens a data directory, or makes one, and replays its log.
- * @throws DirectoryInUseError, DataDirectoryError (newer format, foreign contents), DamagedLogError, or an error of the system.
- */
+/** Opens a data directory, or makes one, and replays its log. @throws as `openParts` */
 export async function openDiskEngine(options: DiskEngineOptions): Promise<DiskEngine> {
-  const files = options.files ?? realFiles;
-  const limits = { ...ENGINE_LIMITS, ...options.limits };
-  await files.makeDirectory(options.directory);
-  const lock = await lockDirectory(options.directory);
-  let table: Table | undefined;
-  try {
-    const format = await readFormat(files, options.directory);
-    if (!format) await checkUnused(files, options.directory);
-    table = await openTable(options.directory, limits);
-    const meta = table.meta() ?? (await firstMeta(table, { options, format }));
-    if (!(await readFormat(files, options.directory))) await finishDirectory(files, options, meta);
-    const parts = await replay({ lock, table, meta, limits, files, options });
-    return new DiskEngine(options, parts);
-  } catch (error) {
-    await table?.close();
-    await lock.release();
-    throw error;
-  }
-}
-
-/** LMDB ends the process, not the call, on a file that is not its own: that is looked at first. */
-async function openTable(directory: string, limits: EngineLimits): Promise<Table> {
-  const place = join(directory, "table");
-  const advice = "start with an empty directory; the other copies restore it";
-  if (!(await isTable(place))) throw new DataDirectoryError(`the table in ${directory} is damaged: ${advice}`);
-  try {
-    return Table.open(place, limits);
-  } catch (error) {
-    throw new DataDirectoryError(`the table in ${directory} cannot be opened (${(error as Error).message}): ${advice}`);
-  }
-}
-
-/** The first transaction of a table. Where the format file exists, the table must hold its state already. */
-async function firstMeta(
-  table: Table,
-  { options, format }: { options: DiskEngineOptions; format: DataFormat | undefined },
-): Promise<TableMeta> {
-  const { directory } = options;
-  if (format) {
-    throw new DataDirectoryError(
-      `the table in ${directory} is missing or empty, though the directory was in use: start with an empty directory; the other copies restore it`,
-    );
-  }
-  const made = newFormat();
-  const meta: TableMeta = { control: blankControlState(made.incarnation), applied: 0, batch: 0, position: 0 };
-  await table.commit({ changes: [], accounts: [], meta });
-  await options.tableCommitted?.();
-  return meta;
-}
-
-/** Writes the format file last, also where a first start was interrupted before it. */
-async function finishDirectory(files: FileLayer, options: DiskEngineOptions, meta: TableMeta): Promise<void> {
-  const format = { format: DATA_FORMAT, incarnation: meta.control.identity.incarnation };
-  await writeFormat(files, { directory: options.directory, format, program: options.program ?? "holdfast" });
-}
-
-interface ReplayInput {
-  readonly lock: DirectoryLock;
-  readonly table: Table;
-  readonly meta: TableMeta;
-  readonly limits: EngineLimits;
-  readonly files: FileLayer;
-  readonly options: DiskEngineOptions;
-}
-
-async function replay({ lock, table, meta, limits, files, options }: ReplayInput): Promise<Parts> {
-  const { control } = meta;
-  const accounts = table.accounts();
-  const keyspace = new Keyspace(table, {
-    accounts: accounts.map((account) => ({ ...account })),
-    purged: (slot) => slotState(control, slot).purged,
-  });
-  const recovered = await recover({
-    files,
-    directory: options.directory,
-    from: meta,
-    sink: {
-      write: (slot, key, body) => keyspace.write(slot, key, body),
-      control: (record) => takeEffect(keyspace, control, record),
-    },
-    log: options.log ?? ((): void => undefined),
-    now: () => performance.now(),
-  });
-  return { lock, table, accounts, keyspace, control, recovered, limits, files };
+  return new DiskEngine(options, await openParts(options));
 }
 
 export class DiskEngine implements Engine {
   readonly recovered: ControlState;
   readonly tailCut: boolean;
   readonly counters = new EngineCounters();
-  readonly #parts: Parts;
+  readonly #parts: EngineParts;
   readonly #events: EngineEvents;
   readonly #space: Space;
   readonly #segments: Segments;
@@ -168,7 +42,7 @@ export class DiskEngine implements Engine {
   #closing = false;
 
   /** Use `openDiskEngine`. */
-  constructor(options: DiskEngineOptions, parts: Parts) {
+  constructor(options: DiskEngineOptions, parts: EngineParts) {
     const { files, limits, recovered, table, keyspace, accounts } = parts;
     const { directory } = options;
     this.#parts = parts;
