@@ -1,7 +1,8 @@
 // Census: brings the summaries of all slots up to date before somebody is told what the node holds. That takes microseconds for each
 // register that changed since they were counted last, and there may be some hundred thousand: counted in one go they kept the clients of
 // a busy node waiting for a fifth of a second, with every look at a dashboard. So it is done in slices, and others come in between; and
-// after a long one what was counted stands for a while, so that whoever looks again and again takes a tenth of the node at most.
+// where there was more to count than the time for it, the next one waits, so that whoever looks again and again takes a tenth of the node
+// at most.
 import { setImmediate as turn } from "node:timers/promises";
 import { monotonicMs } from "../shared/io/system-clock.ts";
 import { SLOTS } from "../shared/limits.ts";
@@ -10,9 +11,8 @@ import type { Engine } from "./engine/engine.ts";
 const SLICE_MS = 2;
 /** Then what is known is told: a leader waits half a second for an answer. What was counted stays counted. */
 const CENSUS_MS_MAX = 250;
-/** How long what was counted stands after a census that took longer than that, in times of what it took. */
-const REST_FACTOR = 9;
-const REST_FROM_MS = 20;
+/** How long what is known is told after a census that did not come to its end. */
+const REST_MS = 9 * CENSUS_MS_MAX;
 
 export class Census {
   readonly #engine: Pick<Engine, "summary">;
@@ -43,18 +43,12 @@ export class Census {
 
   async #take(): Promise<void> {
     const beganAt = this.#now();
-    await this.#count(beganAt);
-    const tookMs = this.#now() - beganAt;
-    if (tookMs > REST_FROM_MS) this.#restsUntil = this.#now() + REST_FACTOR * tookMs;
-  }
-
-  async #count(beganAt: number): Promise<void> {
     let sliceAt = beganAt;
     for (let counted = 0; counted < SLOTS; counted++) {
       if (this.#now() - sliceAt >= SLICE_MS) {
         await turn();
         sliceAt = this.#now();
-        if (sliceAt - beganAt >= CENSUS_MS_MAX) return;
+        if (sliceAt - beganAt >= CENSUS_MS_MAX) return void (this.#restsUntil = sliceAt + REST_MS);
       }
       if (this.#stopped) return;
       this.#engine.summary(this.#next);

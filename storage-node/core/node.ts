@@ -8,10 +8,9 @@
 // Pure: events come in through `handle` with the time, effects are returned. Does not know sockets, disks or clocks.
 import { unreachable } from "../../shared/assert.ts";
 import { errorAnswer, KvError } from "../../shared/errors.ts";
-import { BATCH_LINE_BYTES, NODE_PARKED_LINES_MAX, SLOTS } from "../../shared/limits.ts";
+import { NODE_PARKED_LINES_MAX, SLOTS } from "../../shared/limits.ts";
 import type {
   BatchRequest,
-  DataOp,
   ListResult,
   NodeRequest,
   OpResult,
@@ -25,7 +24,7 @@ import type { Engine } from "../engine/engine.ts";
 import { Control } from "./control.ts";
 import { Introductions } from "./introductions.ts";
 import { refuse } from "./refuse.ts";
-import { asResult, Horizon, notOwner, OK, readWeight, Registers } from "./register.ts";
+import { asResult, Horizon, notOwner, OK, Registers } from "./register.ts";
 import { SlotOperations } from "./slot-operations.ts";
 import { copyOf, pullable, pullRequest } from "./transfer.ts";
 import { Voting, type Introduction } from "./voting.ts";
@@ -275,21 +274,8 @@ export class StorageNode {
     const [first] = line.ops;
     if (first?.op === "pull") return this.#pull(peer, line, first);
     const horizon = new Horizon();
-    const results = this.#performed(line.ops, horizon);
+    const results = this.#operations.performAll(line, horizon);
     this.#answer(peer, line.id, bodyOf(line, results), horizon.position);
-  }
-
-  /** Results of the first operations, at least one: of all, unless they read more than a line holds. */
-  #performed(ops: readonly DataOp[], horizon: Horizon): OpResult[] {
-    const results: OpResult[] = [];
-    let bytes = 0;
-    for (const op of ops) {
-      const result = this.#operations.perform(op, horizon);
-      if (op.op === "read") bytes += readWeight(result);
-      if (bytes > BATCH_LINE_BYTES && results.length > 0) return results;
-      results.push(result);
-    }
-    return results;
   }
 
   /** N1. */

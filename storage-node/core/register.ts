@@ -52,26 +52,28 @@ export class Registers {
     return this.#pending.count;
   }
 
-  read(op: ReadOp): ReadResult | VersionResult | Refusal {
+  /** @param place Where the register is, if known. */
+  read(op: ReadOp, place?: number): ReadResult | VersionResult | Refusal {
     if (!this.#control.isMember(op.slot)) return notOwner(op.slot);
     if (op.brief === true) {
-      const version = this.#engine.version(op.slot, op.key);
+      const version = this.#engine.version(op.slot, op.key, place);
       return version ? { status: "ok", version } : (this.#misplaced(op) ?? { status: "ok", version: ZERO });
     }
-    const record = this.#engine.read(op.slot, op.key);
+    const record = this.#engine.read(op.slot, op.key, place);
     return record ? asResult(record) : (this.#misplaced(op) ?? ABSENT);
   }
 
   /**
    * Stores a record; also what `pull` does with the entries it fetched.
    * @param horizon Extended to where the result may be told.
+   * @param located Where the register is, if known.
    */
-  write(op: WriteOp, horizon: Horizon): { readonly status: "ok" } | Refusal {
+  write(op: WriteOp, horizon: Horizon, located?: number): { readonly status: "ok" } | Refusal {
     const refusal = this.#membership(op);
     if (refusal) return refusal;
     const pending = this.#pending.find(op.key);
     const isPending = pending?.slot === op.slot;
-    const found = isPending ? pending.record.version : this.#engine.version(op.slot, op.key);
+    const found = isPending ? pending.record.version : this.#engine.version(op.slot, op.key, located);
     const place = isPending ? pending.place : this.#engine.place;
     const misplaced = found ? undefined : this.#misplaced(op);
     if (misplaced) return misplaced;

@@ -2,15 +2,21 @@
 // Assumes that the line is for this node, at its epoch (N1, N2: node.ts).
 import { unreachable } from "../../shared/assert.ts";
 import { KvError } from "../../shared/errors.ts";
-import { EPOCH_JUMP_MAX } from "../../shared/limits.ts";
-import type { DataOp, OpResult } from "../../shared/protocol/node-messages.ts";
+import { BATCH_LINE_BYTES, EPOCH_JUMP_MAX } from "../../shared/limits.ts";
+import type { BatchRequest, DataOp, OpResult, ReadOp, WriteOp } from "../../shared/protocol/node-messages.ts";
 import { format, highest, ZERO, type Stamp } from "../../shared/version.ts";
 import type { ControlRecord, Engine } from "../engine/engine.ts";
 import type { Control } from "./control.ts";
 import { changeSlots, install, purge, raises, remove, roles, staleSlot } from "./ownership.ts";
 import { refuse } from "./refuse.ts";
-import type { Horizon, Registers, Settled } from "./register.ts";
+import { type Horizon, readWeight, type Registers, type Settled } from "./register.ts";
 import { digest, list } from "./transfer.ts";
+
+/** Operations on single registers, as all of a compact line are. */
+type RegisterOp = ReadOp | WriteOp;
+
+/** So many registers are located together, rather than each by itself. */
+const LOCATED_MIN = 4;
 
 export class SlotOperations {
   readonly #engine: Engine;
@@ -68,16 +74,31 @@ export class SlotOperations {
   }
 
   /**
-   * Carries one operation out.
-   * @param horizon Extended to where its result may be told.
+   * Carries the operations of a line out.
+   * @param horizon Extended to where the results may be told.
+   * @returns Results of the first ones, at least one: of all, unless they read more than a line holds.
    */
-  perform(op: DataOp, horizon: Horizon): OpResult {
+  performAll({ form, ops }: BatchRequest, horizon: Horizon): OpResult[] {
+    const places = form !== "ops" && ops.length >= LOCATED_MIN ? this.#engine.locate(ops as RegisterOp[]) : undefined;
+    const results: OpResult[] = [];
+    let bytes = 0;
+    for (const [index, op] of ops.entries()) {
+      const result = this.#perform(op, horizon, places?.[index]);
+      if (op.op === "read") bytes += readWeight(result);
+      if (bytes > BATCH_LINE_BYTES && results.length > 0) return results;
+      results.push(result);
+    }
+    return results;
+  }
+
+  /** @param place Where the register is. */
+  #perform(op: DataOp, horizon: Horizon, place: number | undefined): OpResult {
     switch (op.op) {
       case "read":
-        return this.stale(op.slot, op.stamp) ?? this.#registers.read(op);
+        return this.stale(op.slot, op.stamp) ?? this.#registers.read(op, place);
       case "write":
       case "copy":
-        return this.stale(op.slot, op.stamp) ?? this.#registers.write(op, horizon);
+        return this.stale(op.slot, op.stamp) ?? this.#registers.write(op, horizon, place);
       case "seal":
       case "incoming":
       case "copied":

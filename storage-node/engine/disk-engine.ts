@@ -6,7 +6,15 @@
 import { cloneControlState, takeEffect } from "./control-state.ts";
 import { Checkpoint, CheckpointStopped } from "./checkpoint.ts";
 import { EngineCounters } from "./counters.ts";
-import type { ControlState, Engine, EngineEvents, ListedEntry, LogRecord, SlotSummary } from "./engine.ts";
+import type {
+  ControlState,
+  Engine,
+  EngineEvents,
+  ListedEntry,
+  LogRecord,
+  RegisterName,
+  SlotSummary,
+} from "./engine.ts";
 import { Log } from "./log.ts";
 import type { DurableBatch } from "./log.ts";
 import { type DiskEngineOptions, type EngineParts, openParts } from "./opening.ts";
@@ -97,20 +105,24 @@ export class DiskEngine implements Engine {
     return this.#space.full;
   }
 
-  read(slot: number, key: string): ReturnType<Engine["read"]> {
+  read(slot: number, key: string, place?: number): ReturnType<Engine["read"]> {
     try {
-      return this.#parts.keyspace.read(slot, key);
+      return this.#parts.keyspace.read(slot, key, place);
     } catch (error) {
       return this.#broken(error as Error);
     }
   }
 
-  version(slot: number, key: string): ReturnType<Engine["version"]> {
+  version(slot: number, key: string, place?: number): ReturnType<Engine["version"]> {
     try {
-      return this.#parts.keyspace.version(slot, key);
+      return this.#parts.keyspace.version(slot, key, place);
     } catch (error) {
       return this.#broken(error as Error);
     }
+  }
+
+  locate(registers: readonly RegisterName[]): readonly number[] {
+    return this.#parts.keyspace.locate(registers);
   }
 
   get place(): number {
@@ -186,6 +198,7 @@ export class DiskEngine implements Engine {
     this.#lastSegment = batch.segment;
     this.#logBytes += batch.bytes;
     this.#logRecords += batch.records.length;
+    keyspace.approach(batch.records);
     const bodies = new BodyWalk(batch.payload);
     for (const record of batch.records) {
       bodies.next();

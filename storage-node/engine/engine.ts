@@ -56,6 +56,12 @@ export type ControlRecord =
   /** A voter keeps the state opaque: JSON text. */
   | { readonly type: "accept"; readonly ballot: Ballot; readonly state: string };
 
+/** Which register. */
+export interface RegisterName {
+  readonly slot: number;
+  readonly key: string;
+}
+
 /** One durable change. The order of records is the order in which they take effect. */
 export type LogRecord = WriteRecord | ControlRecord;
 
@@ -108,9 +114,14 @@ export interface Engine {
   /** Whether `accepts` refuses for lack of disk space (DISK_FULL) rather than because the engine is behind (OVERLOADED). */
   readonly diskFull: boolean;
   /** Durable contents of a register; undefined where nothing was ever written (or it was wiped, removed or collected). */
-  read(slot: number, key: string): StoredRecord | undefined;
+  read(slot: number, key: string, place?: number): StoredRecord | undefined;
   /** The version of what `read` would return, for less: nothing else is decoded. */
-  version(slot: number, key: string): Version | undefined;
+  version(slot: number, key: string, place?: number): Version | undefined;
+  /**
+   * Where registers are, for less than if each was looked for by itself: `read` and `version` take their places, until the event loop turns.
+   * Undefined where an engine has no use for it.
+   */
+  locate(registers: readonly RegisterName[]): readonly number[] | undefined;
   /** Where `version` came upon what it was asked for last, which is for `append` of that key alone. Negative where it did not. */
   readonly place: number;
   /** Up to `limit` durable entries of a slot with key > after, in code-unit-independent byte order of UTF-8, tombstones included. */

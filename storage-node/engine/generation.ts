@@ -14,6 +14,7 @@ import type { StoredRecord } from "../../shared/record.ts";
 import type { Version } from "../../shared/version.ts";
 import { Arena } from "./arena.ts";
 import { readBody, versionAt, type Body } from "./record-codec.ts";
+import type { RegisterName } from "./engine.ts";
 import type { Counted } from "./slot-account.ts";
 import { firstAbove } from "./sorted-keys.ts";
 
@@ -50,6 +51,9 @@ const ENTRIES_FIRST = 64;
 const ENTRY_WEIGHT = 128;
 const WIPE_WEIGHT = 64;
 
+/** So many registers are looked at before they are set. */
+const APPROACHED_MIN = 4;
+
 /** Nobody can know which keys fall together. */
 const SALT = randomInt(2 ** 32);
 
@@ -70,6 +74,8 @@ export class Generation {
   /** Place of its first entry. */
   readonly #base: Place;
   #bytes = 0;
+  /** What was looked at, so that it had to be: of no other use. */
+  seen = 0;
 
   /**
    * @param options `entries`: how many there will be, roughly: growing to them would take moments in which nothing else is done.
@@ -114,6 +120,73 @@ export class Generation {
 
   placeOf(entry: Entry): Place {
     return this.#base + entry;
+  }
+
+  /** NONE where that is in another generation. */
+  entryAt(place: Place): Entry {
+    const entry = place - this.#base;
+    return entry >= 0 && entry < this.#keys.length ? entry : NONE;
+  }
+
+  // To look a register up is to wait for memory, several times in a row. A processor waits for many pieces at a time where it needs none of
+  // them to know the next: so whoever has many registers to look up looks at the first piece of each, then at the second of each.
+
+  /** `find` for many registers. Places; NONE where there is none here. */
+  locate(registers: readonly RegisterName[]): number[] {
+    const index = this.#index;
+    const mask = index.length - 1;
+    const count = registers.length;
+    const hashes = new Uint32Array(count);
+    const entries: Entry[] = [];
+    for (let n = 0; n < count; n++) {
+      const { slot, key } = registers[n] as RegisterName;
+      const hash = fnv1a(key, SALT ^ slot);
+      hashes[n] = hash;
+      entries.push((index[((hash << 1) & mask) + 1] as number) - 1);
+    }
+    this.#lookAtRows(entries);
+    this.#lookAtKeys(entries);
+    for (let n = 0; n < count; n++) {
+      const { slot, key } = registers[n] as RegisterName;
+      const entry = this.#find(slot, key, hashes[n] as number);
+      entries[n] = entry === NONE ? NONE : this.#base + entry;
+    }
+    return entries;
+  }
+
+  /** Looks at registers that are about to be set. */
+  approach(records: readonly { readonly place?: Place }[]): void {
+    if (records.length < APPROACHED_MIN) return;
+    const entries: Entry[] = [];
+    for (const { place = NONE } of records) entries.push(this.entryAt(place));
+    this.#lookAtRows(entries);
+    this.#lookAtBodies(entries);
+  }
+
+  #lookAtRows(entries: readonly Entry[]): void {
+    const rows = this.#rows;
+    let seen = 0;
+    for (const entry of entries) if (entry !== NONE) seen ^= rows[entry * ROW] as number;
+    this.seen = seen;
+  }
+
+  #lookAtKeys(entries: readonly Entry[]): void {
+    const keys = this.#keys;
+    let seen = 0;
+    for (const entry of entries) if (entry !== NONE) seen ^= (keys[entry] as string).length;
+    this.seen = seen;
+  }
+
+  #lookAtBodies(entries: readonly Entry[]): void {
+    const rows = this.#rows;
+    let seen = 0;
+    for (const entry of entries) {
+      if (entry === NONE) continue;
+      const row = entry * ROW;
+      const chunk = this.#arena.chunk(rows[row + CHUNK] as number);
+      seen ^= (chunk?.[rows[row + START] as number] ?? 0) ^ (chunk?.[(rows[row + END] as number) - 1] ?? 0);
+    }
+    this.seen = seen;
   }
 
   key(entry: Entry): string {

@@ -7,7 +7,7 @@ import { compareKeys } from "../../shared/key-order.ts";
 import type { StoredRecord } from "../../shared/record.ts";
 import { compare } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
-import type { ListedEntry, SlotSummary } from "./engine.ts";
+import type { ListedEntry, RegisterName, SlotSummary } from "./engine.ts";
 import { type Entry, Generation, NONE, type Place } from "./generation.ts";
 import { count, emptyAccount, summaryOf } from "./slot-account.ts";
 import type { Counted, SlotAccount } from "./slot-account.ts";
@@ -94,15 +94,31 @@ export class Keyspace {
 
   // Lookups
 
-  read(slot: number, key: string): StoredRecord | undefined {
-    const holder = this.#holder(slot, key);
+  /** @param place What `locate` has found just now. */
+  read(slot: number, key: string, place?: Place): StoredRecord | undefined {
+    const holder = this.#holder(slot, key, place);
     return holder === "table" ? this.#table.get(slot, key) : holder?.record(this.#entry);
   }
 
   /** The version of what `read` would return. */
-  version(slot: number, key: string): Version | undefined {
-    const holder = this.#holder(slot, key);
+  version(slot: number, key: string, place?: Place): Version | undefined {
+    const holder = this.#holder(slot, key, place);
     return holder === "table" ? this.#table.version(slot, key) : holder?.version(this.#entry);
+  }
+
+  /** Places of registers, for lookups before anything changes; NONE: in no generation. */
+  locate(registers: readonly RegisterName[]): readonly Place[] {
+    const places = this.#fresh.locate(registers);
+    const frozen = this.#frozen;
+    if (!frozen) return places;
+    const others = frozen.locate(registers.filter((_, index) => places[index] === NONE));
+    let next = 0;
+    return places.map((place) => (place === NONE ? (others[next++] ?? NONE) : place));
+  }
+
+  /** Records that are about to be written: see `Generation.approach`. */
+  approach(records: readonly { readonly type: string; readonly place?: Place }[]): void {
+    this.#fresh.approach(records);
   }
 
   /** Where the last lookup came upon its key, for `write`. It stays true for ever, and is of use until a checkpoint freezes what was found. */
@@ -111,15 +127,15 @@ export class Keyspace {
   }
 
   /** The generation that has the say about a key, which is `#entry` there; undefined where a wipe hides what is below; or the table. */
-  #holder(slot: number, key: string): Generation | "table" | undefined {
+  #holder(slot: number, key: string, place?: Place): Generation | "table" | undefined {
     const fresh = this.#fresh;
-    this.#entry = fresh.find(slot, key);
+    this.#entry = place === undefined ? fresh.find(slot, key) : fresh.entryAt(place);
     this.#place = this.#entry === NONE ? NONE : fresh.placeOf(this.#entry);
     if (this.#entry !== NONE) return fresh;
     if (fresh.wiped(slot)) return undefined;
     const frozen = this.#frozen;
     if (!frozen) return "table";
-    this.#entry = frozen.find(slot, key);
+    this.#entry = place === undefined ? frozen.find(slot, key) : frozen.entryAt(place);
     if (this.#entry !== NONE) return frozen;
     return frozen.wiped(slot) ? undefined : "table";
   }

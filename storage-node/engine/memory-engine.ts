@@ -163,6 +163,10 @@ export class MemoryEngine implements Engine {
     return this.read(slot, key)?.version;
   }
 
+  locate(): undefined {
+    return undefined;
+  }
+
   list(slot: number, after: string | undefined, limit: number): ListedEntry[] {
     return this.#disk.slot(slot)?.page(after, limit) ?? [];
   }

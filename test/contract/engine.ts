@@ -89,7 +89,7 @@ async function randomHistory(harness: EngineHarness, seed: number): Promise<void
     let record: LogRecord;
     if (roll < 0.75) {
       const stored = value(seed * 1000 + n, pick(3) === 0 ? null : `v${n}`.repeat(pick(4)), pick(2) ? `op${n}` : "");
-      record = write(key, stored, slot);
+      record = { ...write(key, stored, slot), ...(pick(2) === 0 && { place: placeOf(harness.engine, slot, key) }) };
       state.registers.set(key, stored);
     } else if (roll < 0.85) {
       const keys = [key, `k${pick(40)}`];
@@ -133,5 +133,17 @@ function compareModel(engine: Engine, model: ReadonlyMap<number, ModelSlot>, whe
     for (const { key, record } of entries) expect(engine.version(slot, key), where).toEqual(record.version);
     expect(engine.read(slot, "never"), where).toBeUndefined();
     expect(engine.version(slot, "never"), where).toBeUndefined();
+    const names = [...registers.keys(), "never"].map((key) => ({ slot, key }));
+    const places = engine.locate(names);
+    for (const [index, { key }] of names.entries()) {
+      expect(engine.read(slot, key, places?.[index]), where).toEqual(registers.get(key));
+      expect(engine.version(slot, key, places?.[index]), where).toEqual(registers.get(key)?.version);
+    }
   }
+}
+
+/** Where a register is before it is written, which may be long ago when the write takes effect. */
+function placeOf(engine: Engine, slot: number, key: string): number {
+  engine.version(slot, key);
+  return engine.place;
 }

@@ -8,7 +8,7 @@ import { EMPTY_DIGEST } from "../../shared/digest.ts";
 
 const NOTHING: SlotSummary = { digest: EMPTY_DIGEST, keys: 0, tombstones: 0, bytes: 0 };
 
-/** Longer than any census is followed by a rest. */
+/** Longer than any rest. */
 const RESTED_MS = 10_000;
 
 /** An engine for which counting a slot takes a while, by a clock of its own. */
@@ -61,7 +61,7 @@ test("ends after a quarter of a second, and the next one goes on from there", as
   expect(new Set(engine.counted).size).toBe(SLOTS);
 });
 
-test("after a long one what was counted stands for a while; a short one is repeated at once", async () => {
+test("after one that was cut short what is known stands for a while; a whole one is repeated at once", async () => {
   const slow = new SlowEngine(0.25);
   const long = new Census(slow, () => slow.now);
   await long.taken();
@@ -72,7 +72,7 @@ test("after a long one what was counted stands for a while; a short one is repea
   slow.now += 400;
   await long.taken();
   expect(slow.counted.length).toBeGreaterThan(first);
-  const quick = new SlowEngine(0.001);
+  const quick = new SlowEngine(0.05);
   const short = new Census(quick, () => quick.now);
   await short.taken();
   await short.taken();

@@ -102,6 +102,11 @@ function expectSame(generation: Generation, model: Model): void {
     const waiting = [...registers].filter(([, { waits }]) => waits).map(([name]) => name);
     expect(new Set(generation.unsettled(at).map((entry) => generation.key(entry)))).toEqual(new Set(waiting));
     for (const [name, known] of registers) expectKnown(generation, generation.find(at, name), known);
+    const located = generation.locate([...names, "never written"].map((name) => ({ slot: at, key: name })));
+    expect(located.map((found) => generation.entryAt(found))).toEqual([
+      ...names.map((name) => generation.find(at, name)),
+      NONE,
+    ]);
     expect(generation.find(at, "never written, and longer than others")).toBe(NONE);
   }
 }
