@@ -8,12 +8,10 @@ import { EMPTY_DIGEST } from "../../shared/digest.ts";
 
 const NOTHING: SlotSummary = { digest: EMPTY_DIGEST, keys: 0, tombstones: 0, bytes: 0 };
 
-/** Longer than any rest. */
-const RESTED_MS = 10_000;
-
 /** An engine for which counting a slot takes a while, by a clock of its own. */
 class SlowEngine {
   now = 0;
+  position = 0;
   readonly counted: number[] = [];
   readonly #msPerSlot: number;
 
@@ -51,32 +49,33 @@ test("ends after a quarter of a second, and the next one goes on from there", as
   const first = engine.counted.length;
   expect(engine.now).toBeGreaterThanOrEqual(250);
   expect(engine.now).toBeLessThan(260);
-  engine.now += RESTED_MS;
   await census.taken();
   expect(engine.counted[first]).toBe(first);
-  for (let more = 0; more < 8; more++) {
-    engine.now += RESTED_MS;
-    await census.taken();
-  }
+  for (let more = 0; more < 8; more++) await census.taken();
   expect(new Set(engine.counted).size).toBe(SLOTS);
 });
 
-test("after one that was cut short what is known stands for a while; a whole one is repeated at once", async () => {
-  const slow = new SlowEngine(0.25);
-  const long = new Census(slow, () => slow.now);
-  await long.taken();
-  const first = slow.counted.length;
-  slow.now += 2_000;
-  await long.taken();
-  expect(slow.counted.length).toBe(first);
-  slow.now += 400;
-  await long.taken();
-  expect(slow.counted.length).toBeGreaterThan(first);
-  const quick = new SlowEngine(0.05);
-  const short = new Census(quick, () => quick.now);
-  await short.taken();
-  await short.taken();
-  expect(quick.counted.length).toBe(2 * SLOTS);
+test("beside many writes what was counted stands for nine times as long as counting took", async () => {
+  const engine = new SlowEngine(0.02);
+  const census = new Census(engine, () => engine.now);
+  await census.taken(); // 82 ms
+  engine.position += 100_000;
+  engine.now += 700;
+  await census.taken();
+  expect(engine.counted.length).toBe(SLOTS);
+  engine.now += 100;
+  await census.taken();
+  expect(engine.counted.length).toBe(2 * SLOTS);
+});
+
+test("few changes are counted at once, and so is what the last one did not come to", async () => {
+  const engine = new SlowEngine(0.1); // 410 ms in all
+  const census = new Census(engine, () => engine.now);
+  await census.taken();
+  expect(engine.counted.length).toBeLessThan(SLOTS);
+  engine.position += 1_000;
+  await census.taken();
+  expect(new Set(engine.counted).size).toBe(SLOTS);
 });
 
 test("stopped, it asks the engine for nothing more", async () => {
