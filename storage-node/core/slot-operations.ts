@@ -82,8 +82,8 @@ export class SlotOperations {
     const places = form !== "ops" && ops.length >= LOCATED_MIN ? this.#engine.locate(ops as RegisterOp[]) : undefined;
     const results: OpResult[] = [];
     let bytes = 0;
-    for (const [index, op] of ops.entries()) {
-      const result = this.#perform(op, horizon, places?.[index]);
+    for (const op of ops) {
+      const result = this.#perform(op, horizon, places?.[results.length]);
       if (op.op === "read") bytes += readWeight(result);
       if (bytes > BATCH_LINE_BYTES && results.length > 0) return results;
       results.push(result);

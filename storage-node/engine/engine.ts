@@ -118,8 +118,8 @@ export interface Engine {
   /** The version of what `read` would return, for less: nothing else is decoded. */
   version(slot: number, key: string, place?: number): Version | undefined;
   /**
-   * Where registers are, for less than if each was looked for by itself: `read` and `version` take their places, until the event loop turns.
-   * Undefined where an engine has no use for it.
+   * Where registers are, for less than if each was looked for by itself: `read` and `version` take their places until the event loop turns,
+   * before which nothing that is appended takes effect. Undefined where an engine has no use for it.
    */
   locate(registers: readonly RegisterName[]): readonly number[] | undefined;
   /** Where `version` came upon what it was asked for last, which is for `append` of that key alone. Negative where it did not. */

@@ -15,6 +15,21 @@ import type { Version } from "../../shared/version.ts";
 import { Arena } from "./arena.ts";
 import { readBody, versionAt, type Body } from "./record-codec.ts";
 import type { RegisterName } from "./engine.ts";
+import {
+  CHUNK,
+  countedIn,
+  END,
+  EPOCH,
+  LIMIT,
+  N_HIGH,
+  N_LOW,
+  NEXT,
+  putCounted,
+  ROW,
+  SLOT,
+  START,
+  WAITING,
+} from "./register-row.ts";
 import type { Counted } from "./slot-account.ts";
 import { firstAbove } from "./sorted-keys.ts";
 
@@ -26,23 +41,6 @@ export type Place = number;
 
 /** No register. */
 export const NONE: Entry = -1;
-
-// A row, 32 bits a field. Sixteen places, so that one never lies across two cache lines.
-const ROW = 16;
-/** DROPPED where the slot was wiped behind it. */
-const SLOT = 0;
-const CHUNK = 1;
-/** The body: bytes START to END of its chunk, room is kept up to LIMIT. END 0: the register is gone. */
-const START = 2;
-const END = 3;
-const LIMIT = 4;
-const EPOCH = 5;
-const N_HIGH = 6;
-const N_LOW = 7;
-/** The next entry of the slot, plus one. */
-const NEXT = 8;
-/** 1: it changed since the slot's summary was last settled. */
-const WAITING = 9;
 
 const DROPPED = SLOTS;
 
@@ -62,8 +60,6 @@ export class Generation {
   #index: Uint32Array;
   #rows: Uint32Array;
   readonly #keys: string[] = [];
-  /** What the slot's live summary includes for each; undefined until it is settled for the first time. */
-  readonly #counted: (Counted | null | undefined)[] = [];
   /** The latest entry of each slot, plus one. */
   readonly #heads = new Uint32Array(SLOTS);
   readonly #waiting = new Uint32Array(SLOTS);
@@ -264,7 +260,7 @@ export class Generation {
 
   /** What the slot's live summary includes for the register; undefined before it was settled. */
   counted(entry: Entry): Counted | null | undefined {
-    return this.#counted[entry];
+    return countedIn(this.#rows, entry);
   }
 
   /** Whether the register changed since then. */
@@ -283,7 +279,7 @@ export class Generation {
   }
 
   settled(entry: Entry, counted: Counted | null): void {
-    this.#counted[entry] = counted;
+    putCounted(this.#rows, entry, counted);
     if (!this.waits(entry)) return;
     this.#rows[entry * ROW + WAITING] = 0;
     const slot = this.#field(entry, SLOT);
@@ -332,7 +328,6 @@ export class Generation {
     const entry = this.#keys.length;
     if (ROW * entry === this.#rows.length) this.#grow();
     this.#keys.push(key);
-    this.#counted.push(undefined);
     placeIn(this.#index, hash, entry);
     const row = entry * ROW;
     this.#rows[row + SLOT] = slot;

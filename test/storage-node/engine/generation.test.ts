@@ -8,7 +8,11 @@ import { type Body, RecordWriter, writeBody } from "../../../storage-node/engine
 import type { Counted } from "../../../storage-node/engine/slot-account.ts";
 
 const SLOTS_USED = [0, 1, 4095] as const;
-const COUNTED: Counted = { live: true, bytes: 1, digest: [1, 2] };
+const COUNTED: readonly Counted[] = [
+  { live: true, bytes: 2 ** 32 - 1, digest: [2 ** 32 - 1, 2] },
+  { live: false, bytes: 0, digest: [0, 2 ** 31] },
+  { live: false, bytes: 0, digest: undefined },
+];
 
 interface Known {
   readonly record: StoredRecord | undefined;
@@ -76,10 +80,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: slot.map((at): Step => (generation, model) => {
-      for (const entry of generation.unsettled(at)) generation.settled(entry, generation.gone(entry) ? null : COUNTED);
+    arbitrary: fc.tuple(slot, fc.constantFrom(...COUNTED)).map(([at, counted]): Step => (generation, model) => {
+      for (const entry of generation.unsettled(at)) generation.settled(entry, generation.gone(entry) ? null : counted);
       for (const [name, known] of model.of(at)) {
-        if (known.waits) model.of(at).set(name, { ...known, counted: known.record ? COUNTED : null, waits: false });
+        if (known.waits) model.of(at).set(name, { ...known, counted: known.record ? counted : null, waits: false });
       }
     }),
   },
