@@ -4,9 +4,9 @@
 import type { ErrorCode } from "../errors.ts";
 import { KvError } from "../errors.ts";
 import { monotonicMs } from "../io/system-clock.ts";
-import { TransientMap } from "../transient-map.ts";
 import type { PlainAnswer, SessionMessage } from "./answers.ts";
 import { errorOf } from "./answers.ts";
+import { InFlight } from "./in-flight.ts";
 import { LineCutter } from "./lines.ts";
 
 /** Something asked of a session, and who wants to know. It belongs to the session from `ask` on, and is asked once. */
@@ -44,7 +44,7 @@ export class Calls {
   readonly #address: string;
   readonly #limits: CallLimits;
   readonly #onWork: () => void;
-  readonly #inFlight = new TransientMap<number, Call>();
+  readonly #inFlight = new InFlight<Call>();
   /** Calls not handed to the connection yet, in their order. */
   #waiting: Call[] = [];
   #nextId = 1;
@@ -107,7 +107,7 @@ export class Calls {
     for (const call of this.#waiting) {
       if (this.#inFlight.size >= this.#limits.inFlightMax || cutter.bytes > bytesMax) break;
       taken++;
-      this.#inFlight.set(call.id, call);
+      this.#inFlight.add(call);
       call.line = this.#addTo(cutter, call, nowMs);
     }
     this.#waiting = this.#waiting.slice(taken);
@@ -138,7 +138,7 @@ export class Calls {
     if (this.#endReason !== null) return;
     this.#endReason = reason;
     clearTimeout(this.#timer);
-    for (const call of [...this.#inFlight.values(), ...this.#waiting]) this.#reject(call, this.#lost(call, reason));
+    for (const call of [...this.#inFlight.all(), ...this.#waiting]) this.#reject(call, this.#lost(call, reason));
   }
 
   /** Puts a call into a line, with its id and, where the operation takes one, the time that is left. @returns the line's id */
@@ -177,7 +177,7 @@ export class Calls {
   /** A refusal under the id of a whole line is one of each operation in it. Rare, so the search may be slow. */
   #lineRefused(message: Record<string, unknown>): void {
     if (message["status"] !== "error" || typeof message["id"] !== "number") return;
-    for (const call of this.#inFlight.values()) {
+    for (const call of this.#inFlight.all()) {
       if (call.line === message["id"]) this.#reject(call, errorOf(message, this.#address));
     }
   }
@@ -219,7 +219,7 @@ export class Calls {
 
   #settle(call: Call): void {
     call.forgetSignal?.();
-    if (call.line !== 0) this.#inFlight.delete(call.id);
+    if (call.line !== 0) this.#inFlight.remove(call);
     else this.#waiting.splice(this.#waiting.indexOf(call), 1); // rare, and nearly always the first
     if (this.#drained.length > 0 && this.pending === 0) for (const resolve of this.#drained.splice(0)) resolve();
   }
@@ -236,7 +236,7 @@ export class Calls {
     this.#wakesAtMs = Number.POSITIVE_INFINITY;
     const nowMs = monotonicMs();
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const call of [...this.#inFlight.values(), ...this.#waiting]) {
+    for (const call of [...this.#inFlight.all(), ...this.#waiting]) {
       if (call.deadlineAtMs <= nowMs) this.#giveUp(call, "got no answer before the deadline");
       else nextMs = Math.min(nextMs, call.deadlineAtMs);
     }
