@@ -9,9 +9,8 @@ const UNITS_PER_ENTRY = 24;
 export class OutcomeTable {
   /** Entries, those that were forgotten included. */
   size = 0;
-  /** By hash: the number of an entry and one more; 0 where free. At least twice as many as entries. */
-  #places = new Int32Array(2 * ENTRIES_FIRST);
-  #hashes = new Uint32Array(ENTRIES_FIRST);
+  /** `[hash, entry + 1]…`, side by side as both are looked at; 0 in the second: free. At least twice as many as entries. */
+  #places = new Uint32Array(4 * ENTRIES_FIRST);
   /** Where the id of each entry ends in `#units`; it begins where the one before ends. */
   #ends = new Uint32Array(ENTRIES_FIRST);
   #outcomes = new Float64Array(ENTRIES_FIRST);
@@ -21,9 +20,9 @@ export class OutcomeTable {
   /** The entry of an operation; -1: it has none. */
   find(operation: string, hash: number): number {
     for (let place = this.#home(hash); ; place = this.#next(place)) {
-      const entry = (this.#places[place] as number) - 1;
+      const entry = (this.#places[place + 1] as number) - 1;
       if (entry < 0) return -1;
-      if (this.#hashes[entry] === hash && this.#isOf(entry, operation)) return entry;
+      if (this.#places[place] === hash && this.#isOf(entry, operation)) return entry;
     }
   }
 
@@ -36,14 +35,13 @@ export class OutcomeTable {
   add(operation: string, hash: number, outcome: number): void {
     const begin = this.#beginOf(this.size);
     const end = begin + operation.length;
-    if (this.size === this.#hashes.length) this.#makeRoom();
+    if (this.size === this.#ends.length) this.#makeRoom();
     if (end > this.#units.length) this.#makeRoomForIds(end);
     const entry = this.size++;
     for (let index = 0; index < operation.length; index++) this.#units[begin + index] = operation.charCodeAt(index);
     this.#ends[entry] = end;
-    this.#hashes[entry] = hash;
     this.#outcomes[entry] = outcome;
-    this.#enter(entry);
+    this.#enter(entry, hash);
   }
 
   outcomeOf(entry: number): number {
@@ -77,26 +75,30 @@ export class OutcomeTable {
   }
 
   #home(hash: number): number {
-    return hash & (this.#places.length - 1);
+    return (hash << 1) & (this.#places.length - 1);
   }
 
   #next(place: number): number {
-    return (place + 1) & (this.#places.length - 1);
+    return (place + 2) & (this.#places.length - 1);
   }
 
-  #enter(entry: number): void {
-    let place = this.#home(this.#hashes[entry] as number);
-    while (this.#places[place] !== 0) place = this.#next(place);
-    this.#places[place] = entry + 1;
+  #enter(entry: number, hash: number): void {
+    let place = this.#home(hash);
+    while (this.#places[place + 1] !== 0) place = this.#next(place);
+    this.#places[place] = hash;
+    this.#places[place + 1] = entry + 1;
   }
 
   #makeRoom(): void {
-    const entries = 2 * this.#hashes.length;
-    this.#hashes = widened(this.#hashes, new Uint32Array(entries));
+    const entries = 2 * this.#ends.length;
     this.#ends = widened(this.#ends, new Uint32Array(entries));
     this.#outcomes = widened(this.#outcomes, new Float64Array(entries));
-    this.#places = new Int32Array(2 * entries);
-    for (let entry = 0; entry < this.size; entry++) this.#enter(entry);
+    const former = this.#places;
+    this.#places = new Uint32Array(4 * entries);
+    for (let place = 0; place < former.length; place += 2) {
+      const entry = (former[place + 1] as number) - 1;
+      if (entry >= 0) this.#enter(entry, former[place] as number);
+    }
   }
 
   #makeRoomForIds(units: number): void {
