@@ -1,15 +1,21 @@
-// Pacing: how much of the cluster's time repair, and copying to new members, takes while clients are served: a fifth. It works in small
-// steps: it asks, waits for the answer, and rests. How long depends on what the step was worth, in writes of clients: until clients have
-// written four times as much since it began, at the rate at which they did so meanwhile; and never longer than four times the step's
+// Pacing: how much of the cluster's time repair, and copying to new members, takes while clients are served: a fifth, and copying a
+// tenth, as whoever adds a node can wait, and a replica that is behind should not. It works in small
+// steps: it asks, waits for the answer, and rests. How long depends on what the step was worth, in writes of clients: for a fifth, until they
+// have written four times as much since it began, at the rate at which they did so meanwhile; and never longer than four times the step's
 // own duration, since whoever works a fifth of the time cannot take more. So the one bound holds where clients write a lot and make
-// every answer late, the other where they write little. Steps come one after the other, whoever makes them: the fifth is that of all
+// every answer late, the other where they write little. Steps come one after the other, whoever makes them: the share is that of all
 // upkeep together. Where nobody is served it does not rest at all, nor wait for its turn.
 import type { Sequencer } from "../sequencer/sequencer.ts";
 import { Future, sleep, wait, type Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
 
-/** What clients get for what upkeep takes. */
-const CLIENTS_SHARE = 4;
+/** What clients get for what a step takes. */
+export const CLIENTS_GET = {
+  /** Upkeep takes a fifth. */
+  repair: 4,
+  /** A tenth. Of a fifth, clients lost up to a third: new code is compiled beside, and what was moved goes into tables later. */
+  rebalance: 9,
+} as const;
 /** Longest rest: what made one answer late need not last. */
 const REST_MS_MAX = 400;
 
@@ -40,10 +46,10 @@ export interface Step {
   readonly clientWrites: number;
 }
 
-/** Rest after a step while clients are served, ms. */
-export function restMs({ workedMs, worth, clientWrites }: Step): number {
-  const byTime = CLIENTS_SHARE * workedMs;
-  const missing = CLIENTS_SHARE * worth - clientWrites;
+/** Rest after a step while clients are served, ms. @param clientsGet What clients get for what the step took. */
+export function restMs({ workedMs, worth, clientWrites }: Step, clientsGet: number): number {
+  const byTime = clientsGet * workedMs;
+  const missing = clientsGet * worth - clientWrites;
   const byWrites = missing <= 0 ? 0 : (missing / clientWrites) * workedMs;
   return Math.min(REST_MS_MAX, byTime, byWrites);
 }
@@ -69,8 +75,9 @@ export class Pacer {
    * One step and its rest, when its turn has come. A step must not wait for another one.
    * @param work From asking to the answer
    * @param worth What it did, in writes of clients
+   * @param clientsGet What clients get for it
    */
-  *step<T>(work: () => Script<T>, worth: (done: T) => number): Script<T> {
+  *step<T>(work: () => Script<T>, worth: (done: T) => number, clientsGet: number = CLIENTS_GET.repair): Script<T> {
     while (this.serving && this.#turn) yield* wait(this.#turn);
     if (!this.serving) return yield* work();
     const turn = new Future<void>();
@@ -80,7 +87,7 @@ export class Pacer {
       const { writesEnded } = this.#sequencer;
       const done = yield* work();
       const clientWrites = this.#sequencer.writesEnded - writesEnded;
-      const ms = restMs({ workedMs: this.#timers.now - at, worth: worth(done), clientWrites });
+      const ms = restMs({ workedMs: this.#timers.now - at, worth: worth(done), clientWrites }, clientsGet);
       if (this.serving && ms > 0) yield* wait(sleep(this.#timers, ms));
       return done;
     } finally {

@@ -35,21 +35,13 @@ export interface SlotRuntime {
 
 /** Runtime of every slot at the beginning of a leadership. */
 export function slotRuntimes(state: ClusterState, epoch: number): SlotRuntime[] {
-  const first: Stamp = [epoch, 0];
-  const known = new Map<string, readonly NodeId[]>();
-  // One object for all that are equal: every operation looks at those of its slot, and waits for memory where each slot has its own.
-  const shared = (members: readonly NodeId[]): readonly NodeId[] => {
-    const name = members.join(" ");
-    if (!known.has(name)) known.set(name, members);
-    return known.get(name) ?? members;
-  };
   return state.slots.map(({ members, stamp }, slot) => ({
     slot,
-    members: shared(members),
+    members,
     memberList: listOf(members),
     quorum: majority(members.length),
     committed: stamp,
-    stamp: highest(stamp, first),
+    stamp: highest(stamp, [epoch, 0]),
     forward: undefined,
     held: false,
     inFlight: 0,

@@ -5,7 +5,7 @@ import type { NodeId } from "../../shared/ids.ts";
 import type { DigestResult } from "../../shared/protocol/node-messages.ts";
 import { all, wait, type Script } from "../../shared/script.ts";
 import type { Stamp } from "../../shared/version.ts";
-import { WORTH, type Pacer } from "../cluster/pacing.ts";
+import { CLIENTS_GET, type Pacer, WORTH } from "../cluster/pacing.ts";
 import { askPeer } from "./attempt.ts";
 import type { RebalanceContext } from "./context.ts";
 
@@ -50,7 +50,8 @@ export function* countUp(
     start += group.length;
     const asked = [...byHolder(group, holders)].filter(([node]) => !silent.has(node));
     const ask = (): Script<number[]> => counted(context, asked, { silent, heard });
-    const keys = yield* pacer ? pacer.step(ask, (held) => sumOf(held) * WORTH.counted) : ask();
+    const worth = (held: number[]): number => sumOf(held) * WORTH.counted;
+    const keys = yield* pacer ? pacer.step(ask, worth, CLIENTS_GET.rebalance) : ask();
     size = nextSize(group.length, Math.max(0, ...keys) / KEYS_AT_ONCE[pacer?.serving === true ? "serving" : "idle"]);
   }
 }

@@ -7,7 +7,7 @@ import type { NodeId } from "../../shared/ids.ts";
 import { PAGE_KEYS_MAX, PAGE_KEYS_SERVING } from "../../shared/limits.ts";
 import type { Cursor, OpResult, PullResult } from "../../shared/protocol/node-messages.ts";
 import { all, run, wait, type Script } from "../../shared/script.ts";
-import { WORTH } from "../cluster/pacing.ts";
+import { CLIENTS_GET, WORTH } from "../cluster/pacing.ts";
 import { byNode, everyone, why, type Attempt, type SlotChange } from "./attempt.ts";
 import { Abort, peerOf } from "./context.ts";
 import { countUp, type Holder } from "./count-up.ts";
@@ -115,9 +115,8 @@ function* pullAll(
       } as const;
       return wait(to.link.ask(op, PULL_TIMEOUT_MS));
     };
-    const result = yield* pacer.step(ask, (told) =>
-      told.status === "error" ? 0 : (told as PullResult).keys * WORTH.pulled,
-    );
+    const worth = (told: OpResult): number => (told.status === "error" ? 0 : (told as PullResult).keys * WORTH.pulled);
+    const result = yield* pacer.step(ask, worth, CLIENTS_GET.rebalance);
     if (!context.active()) return "the leadership ended";
     if (result.status === "error") return `copying from ${source} to ${target}: ${why(result)}`;
     const page = result as PullResult;

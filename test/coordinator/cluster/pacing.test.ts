@@ -1,26 +1,32 @@
-// Pacing: upkeep leaves clients four fifths, of the time or of what is written, whichever lets it go on sooner. On a virtual clock.
+// Pacing: upkeep leaves clients four fifths, or nine tenths, of the time or of what is written, whichever lets it go on sooner. On a virtual
+// clock.
 import { expect, test } from "vitest";
-import { Pacer, restMs } from "../../../coordinator/cluster/pacing.ts";
+import { CLIENTS_GET, Pacer, restMs } from "../../../coordinator/cluster/pacing.ts";
 import { run, sleep, wait, type Script } from "../../../shared/script.ts";
 import { Timers } from "../../../shared/timers.ts";
 
 test("where clients write little, the rest is four times as long as the step", () => {
-  expect(restMs({ workedMs: 10, worth: 1_000, clientWrites: 0 })).toBe(40);
-  expect(restMs({ workedMs: 10, worth: 1_000, clientWrites: 5 })).toBe(40);
+  expect(restMs({ workedMs: 10, worth: 1_000, clientWrites: 0 }, CLIENTS_GET.repair)).toBe(40);
+  expect(restMs({ workedMs: 10, worth: 1_000, clientWrites: 5 }, CLIENTS_GET.repair)).toBe(40);
 });
 
 test("where they write a lot, it lasts until they have written four times what the step was worth", () => {
   // 20 a millisecond: of the 4 × 100 they had 200 during the step.
-  expect(restMs({ workedMs: 10, worth: 100, clientWrites: 200 })).toBe(10);
+  expect(restMs({ workedMs: 10, worth: 100, clientWrites: 200 }, CLIENTS_GET.repair)).toBe(10);
+});
+
+test("who takes less rests longer", () => {
+  expect(restMs({ workedMs: 10, worth: 1_000, clientWrites: 0 }, CLIENTS_GET.rebalance)).toBe(90);
+  expect(restMs({ workedMs: 10, worth: 100, clientWrites: 200 }, CLIENTS_GET.rebalance)).toBe(35);
 });
 
 test("a step during which clients have written enough already needs no rest", () => {
-  expect(restMs({ workedMs: 10, worth: 50, clientWrites: 200 })).toBe(0);
-  expect(restMs({ workedMs: 0, worth: 0, clientWrites: 0 })).toBe(0);
+  expect(restMs({ workedMs: 10, worth: 50, clientWrites: 200 }, CLIENTS_GET.repair)).toBe(0);
+  expect(restMs({ workedMs: 0, worth: 0, clientWrites: 0 }, CLIENTS_GET.repair)).toBe(0);
 });
 
 test("one late answer makes no rest of seconds", () => {
-  expect(restMs({ workedMs: 5_000, worth: 1_000, clientWrites: 0 })).toBeLessThanOrEqual(400);
+  expect(restMs({ workedMs: 5_000, worth: 1_000, clientWrites: 0 }, CLIENTS_GET.repair)).toBeLessThanOrEqual(400);
 });
 
 interface Beside {
@@ -29,10 +35,11 @@ interface Beside {
   readonly worth: number;
   /** How many make steps. Default 1. */
   readonly by?: number;
+  readonly clientsGet?: number;
 }
 
 /** Upkeep in steps beside clients that write at a rate, for ten seconds; how many were made, by each who made some. */
-function tenSeconds({ clientsPerMs, stepMs, worth, by = 1 }: Beside): {
+function tenSeconds({ clientsPerMs, stepMs, worth, by = 1, clientsGet }: Beside): {
   readonly steps: number;
   readonly writes: number;
   readonly each: readonly number[];
@@ -51,6 +58,7 @@ function tenSeconds({ clientsPerMs, stepMs, worth, by = 1 }: Beside): {
       yield* pacer.step(
         () => wait(sleep(timers, stepMs)),
         () => worth,
+        clientsGet,
       );
       each[who]!++;
     }
@@ -68,6 +76,13 @@ test("beside busy clients upkeep is worth a fifth of all that is written", () =>
 test("beside slow clients it takes a fifth of the time", () => {
   const { steps } = tenSeconds({ clientsPerMs: 0.1, stepMs: 10, worth: 100 });
   expect((steps * 10) / 10_000).toBeCloseTo(0.2, 2);
+});
+
+test("copying takes a tenth of either", () => {
+  const busy = tenSeconds({ clientsPerMs: 10, stepMs: 10, worth: 100, clientsGet: CLIENTS_GET.rebalance });
+  expect((busy.steps * 100) / (busy.steps * 100 + busy.writes)).toBeCloseTo(0.1, 2);
+  const slow = tenSeconds({ clientsPerMs: 0.1, stepMs: 10, worth: 100, clientsGet: CLIENTS_GET.rebalance });
+  expect((slow.steps * 10) / 10_000).toBeCloseTo(0.1, 2);
 });
 
 test("where nobody is served it does not rest", () => {
