@@ -3,7 +3,8 @@
 //
 // A flat table, because looking up a register among a hundred thousand is waiting for memory: a Map of objects a slot cost ten
 // cache misses a lookup, a quarter of what a node does for a write. Here it is four: the place in the index (open addressing: hash
-// and number side by side), the row of numbers, and the key's pointer and characters. Bodies stay encoded outside the heap, so that
+// and number side by side), the row of numbers, and the key's pointer and characters; and those of all registers of a line are
+// waited for together (`locate`). Bodies stay encoded outside the heap, so that
 // the garbage collector has little to visit; an overwrite of the same size costs no memory, and nothing at a checkpoint.
 import { randomInt } from "node:crypto";
 import { assert } from "../../shared/assert.ts";
@@ -70,7 +71,7 @@ export class Generation {
   /** Place of its first entry. */
   readonly #base: Place;
   #bytes = 0;
-  /** What was looked at, so that it had to be: of no other use. */
+  /** What `locate` and `approach` looked at: kept so that they have to look, and of no other use. */
   seen = 0;
 
   /**
@@ -219,7 +220,9 @@ export class Generation {
    */
   set(slot: number, key: string, body: Body | undefined, place: Place = NONE): void {
     assert(slot >= 0 && slot < SLOTS, "a slot is within range");
-    const entry = this.#isHere(place - this.#base, slot) ? place - this.#base : this.#findOrAdd(slot, key);
+    const found = this.entryAt(place);
+    // A slot that was wiped since has no place of old.
+    const entry = found !== NONE && this.#field(found, SLOT) === slot ? found : this.#findOrAdd(slot, key);
     if (!this.waits(entry)) this.#wait(slot, entry);
     if (body) this.#put(entry, body);
     else this.#rows[entry * ROW + END] = 0;
@@ -311,11 +314,6 @@ export class Generation {
       if (entry === NONE) return NONE;
       if (index[place] === hash && this.#field(entry, SLOT) === slot && this.#keys[entry] === key) return entry;
     }
-  }
-
-  /** Whether there is such a register, and it was not wiped. */
-  #isHere(entry: Entry, slot: number): boolean {
-    return entry >= 0 && entry < this.#keys.length && this.#field(entry, SLOT) === slot;
   }
 
   #findOrAdd(slot: number, key: string): Entry {
