@@ -1,15 +1,15 @@
-// Pacing: how much of the cluster's time upkeep takes while clients are served: repair a fifth, copying to new members a tenth, as whoever
-// adds a node can wait and a replica that is behind should not. It works in small steps: it asks, waits for the answer, and rests. How long
-// depends on what the step was worth, in writes of clients: for a fifth, until they have written four times as much since it began, at the
-// rate at which they did so meanwhile; and never longer than four times the step's own duration, since whoever works a fifth of the time
-// cannot take more. So the one bound holds where clients write a lot and make every answer late, the other where they write little. Steps
-// come one after the other, whoever makes them, so that the share is that of all upkeep together. Where nobody is served it does not rest
-// at all, nor wait for its turn.
+// Pacing: how much of the cluster's time upkeep takes while clients are served: at most a fifth, and copying to new members only a tenth
+// where clients write a lot, as whoever adds a node can wait and a replica that is behind should not. It works in small steps: it asks,
+// waits for the answer, and rests. How long depends on what the step was worth, in writes of clients: until they have written four times
+// as much since it began (nine times, for a tenth), at the rate at which they did so meanwhile; and never longer than four times the step's
+// own duration, since whoever works a fifth of the time cannot take more. So the one bound holds where clients write a lot and make every
+// answer late, the other where they write little. Steps come one after the other, whoever makes them, so that the share is that of all
+// upkeep together. Where nobody is served it does not rest at all, nor wait for its turn.
 import type { Sequencer } from "../sequencer/sequencer.ts";
 import { Future, sleep, wait, type Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
 
-/** What clients get for what a step takes. */
+/** What clients write for each write that a step was worth. */
 export const CLIENTS_GET = {
   /** Repair takes a fifth. */
   repair: 4,
@@ -19,6 +19,11 @@ export const CLIENTS_GET = {
    */
   rebalance: 9,
 } as const;
+/**
+ * What clients get of the time for what a step takes of it. The same for copying: beside clients who write little, or on a slow machine, a
+ * tenth of the time only made a small rebalance take three times as long.
+ */
+const CLIENTS_GET_TIME = 4;
 /** Longest rest: what made one answer late need not last. */
 const REST_MS_MAX = 400;
 
@@ -49,9 +54,9 @@ export interface Step {
   readonly clientWrites: number;
 }
 
-/** Rest after a step while clients are served, ms. @param clientsGet What clients get for what the step took. */
+/** Rest after a step while clients are served, ms. @param clientsGet What clients write for what it was worth */
 export function restMs({ workedMs, worth, clientWrites }: Step, clientsGet: number): number {
-  const byTime = clientsGet * workedMs;
+  const byTime = CLIENTS_GET_TIME * workedMs;
   const missing = clientsGet * worth - clientWrites;
   const byWrites = missing <= 0 ? 0 : (missing / clientWrites) * workedMs;
   return Math.min(REST_MS_MAX, byTime, byWrites);
@@ -78,7 +83,7 @@ export class Pacer {
    * One step and its rest, when its turn has come. A step must not wait for another one.
    * @param work From asking to the answer
    * @param worth What it did, in writes of clients
-   * @param clientsGet What clients get for it
+   * @param clientsGet What clients write for what it was worth
    */
   *step<T>(work: () => Script<T>, worth: (done: T) => number, clientsGet: number = CLIENTS_GET.repair): Script<T> {
     while (this.serving && this.#turn) yield* wait(this.#turn);

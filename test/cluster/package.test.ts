@@ -32,7 +32,7 @@ beforeAll(() => {
   run("tar", ["-xzf", filename, "-C", installed, "--strip-components=1"], project);
   linkPackages();
   writeFileSync(path.join(project, "package.json"), '{ "name": "application", "type": "module", "private": true }');
-}, 60_000);
+}, 120_000);
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
 

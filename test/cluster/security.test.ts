@@ -19,7 +19,7 @@ const ADMIN = "admin-token-0123456789abcdef";
 const NEXT = "next-token-0123456789abcdef";
 const READER = "read-token-0123456789abcdef";
 const WRONG = "wrong-token-0123456789abcdef";
-const WAIT_MS_MAX = 20_000;
+const WAIT_MS_MAX = 60_000;
 
 let folder = "";
 let ours: Authority;
@@ -55,7 +55,7 @@ beforeAll(async () => {
   const second = started(startProgram("runtime", serveFlags("second.json", ["--join", leader]), folder));
   ports.set("standby", (await second.ready).port);
   standby = `127.0.0.1:${ports.get("standby")}`;
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   await killNodes();

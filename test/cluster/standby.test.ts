@@ -28,7 +28,7 @@ const AWAKE_MS_MAX = long ? 1_000 : 2_000;
 const LIGHT = { callers: 5, thinkMs: 4 };
 /** Past every time-out of an election. */
 const FROZEN_MS = long ? 10_000 : 3_000;
-const FILLED_TO_INTERRUPT = 20_000;
+const FILLED_TO_INTERRUPT = 10_000;
 
 /** What most tests share: three nodes, two coordinators. */
 let shared: ClusterProcess | undefined;
@@ -188,7 +188,7 @@ describe("the leader dies half-way through a rebalance", () => {
         const { operations } = await cluster.call({ op: "ops" });
         return operations.every(({ phase }) => phase === "done") ? true : undefined;
       },
-      150_000,
+      240_000,
     );
     const { nodes } = await cluster.call({ op: "status" });
     expect(nodes.map(({ id, slots, state }) => [id, slots, state])).toEqual(

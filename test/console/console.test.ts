@@ -87,7 +87,7 @@ describe.skipIf(CHROMIUM === undefined)(TITLE, () => {
       nodes.set(id, { process, address: `127.0.0.1:${(await process.ready).port}` });
     }
     leader = await coordinator("leader");
-  }, 60_000);
+  }, 120_000);
   afterEach(async () => {
     for (const page of pages.splice(0)) await page.close();
   });

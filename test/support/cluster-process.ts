@@ -26,8 +26,8 @@ const POLL_MS = 20;
 const NODE_IDS = ["A", "B", "C", "D", "E", "F", "G"];
 const COORDINATORS = ["first", "second", "third"];
 const FIRST = "first";
-const WAIT_MS_MAX = 20_000;
-const CALL_TIMEOUT_MS = 10_000;
+const WAIT_MS_MAX = 60_000;
+const CALL_TIMEOUT_MS = 30_000;
 /** A coordinator that does not say hello in this time is passed over when the leader is looked for: it may stand still. */
 const HELLO_TIMEOUT_MS = 500;
 

@@ -30,7 +30,7 @@ export interface Got {
   readonly json: Record<string, unknown>;
 }
 
-const WAIT_MS_MAX = 20_000;
+const WAIT_MS_MAX = 60_000;
 const POLL_MS = 10;
 
 /** By their text: making one takes longer than most tests. */
