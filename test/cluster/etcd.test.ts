@@ -32,7 +32,7 @@ describe.skipIf(!hasEtcd)("epoch and state in an etcd", () => {
 
     await etcd.kill([0]);
     await load.progress(STRETCH);
-    await cluster.call({ op: "setreplica", rf: 2 });
+    await cluster.setReplica(2);
 
     await etcd.kill();
     await until("etcd to be missed", async () => {
@@ -42,7 +42,7 @@ describe.skipIf(!hasEtcd)("epoch and state in an etcd", () => {
     const { epoch } = await cluster.call({ op: "status" });
     load.gapMs();
     let moved = false;
-    const session = await openSession(cluster.addressOfCoordinator("second"), { timeoutMs: 30_000 });
+    const session = await openSession(cluster.addressOfCoordinator(await cluster.leader()), { timeoutMs: 30_000 });
     const moving = session.call({ op: "setreplica", rf: 3 }).then(() => (moved = true));
     await load.progress(5 * STRETCH);
     expect(moved).toBe(false);

@@ -182,14 +182,7 @@ describe("the leader dies half-way through a rebalance", () => {
     });
     await cluster.killCoordinator("first");
     expect(await anotherLeads(cluster, "first")).toBe("second");
-    await until(
-      "the operation to end",
-      async () => {
-        const { operations } = await cluster.call({ op: "ops" });
-        return operations.every(({ phase }) => phase === "done") ? true : undefined;
-      },
-      240_000,
-    );
+    await cluster.operationsEnded();
     const { nodes } = await cluster.call({ op: "status" });
     expect(nodes.map(({ id, slots, state }) => [id, slots, state])).toEqual(
       ["A", "B", "C", "D"].map((id) => [id, 3072, "up"]),

@@ -28,6 +28,8 @@ const COORDINATORS = ["first", "second", "third"];
 const FIRST = "first";
 const WAIT_MS_MAX = 60_000;
 const CALL_TIMEOUT_MS = 30_000;
+/** Copying rests while clients are served, the longer the slower the machine is. */
+const REBALANCED_MS_MAX = 240_000;
 /** A coordinator that does not say hello in this time is passed over when the leader is looked for: it may stand still. */
 const HELLO_TIMEOUT_MS = 500;
 
@@ -83,7 +85,7 @@ export class ClusterProcess {
     const ids = NODE_IDS.slice(0, options.nodes ?? 3);
     await Promise.all([cluster.startCoordinator(), ...ids.map((id) => cluster.startNode(id))]);
     for (const id of ids) await cluster.addNode(id);
-    if (options.rf !== undefined) await cluster.call({ op: "setreplica", rf: options.rf });
+    if (options.rf !== undefined) await cluster.setReplica(options.rf);
     for (const name of COORDINATORS.slice(1, options.coordinators ?? 1)) await cluster.startCoordinator(name);
     await cluster.standbys((options.coordinators ?? 1) - 1);
     return cluster;
@@ -173,17 +175,36 @@ export class ClusterProcess {
 
   async addNode(id: string): Promise<void> {
     const asked = { node: id as NodeId, address: this.addressOf(id) };
-    try {
-      await this.call({ op: "addnode", ...asked });
-    } catch (error) {
-      // Its leader ended meanwhile, as may happen where two coordinators start on a busy machine: a node that joins may ask twice.
-      if (!(error instanceof KvError) || error.code !== "LOST") throw error;
-      await this.call({ op: "join", ...asked });
-    }
+    // A node that is there already may join again, but not be added again.
+    await this.#change({ op: "addnode", ...asked }, { op: "join", ...asked });
   }
 
   async removeNode(id: string): Promise<void> {
     await this.call({ op: "removenode", node: id as NodeId });
+  }
+
+  async setReplica(rf: number): Promise<void> {
+    await this.#change({ op: "setreplica", rf });
+  }
+
+  /** Where its leader ended meanwhile, as may happen on a busy machine, the next one goes on with it: then it is asked for again. */
+  async #change(message: Request, again: Request = message): Promise<void> {
+    try {
+      await this.call(message);
+    } catch (error) {
+      if (!(error instanceof KvError) || error.code !== "LOST") throw error;
+      await this.operationsEnded();
+      await this.call(again);
+    }
+  }
+
+  /** Waits until no topology operation runs or waits. */
+  async operationsEnded(): Promise<void> {
+    const ended = async (): Promise<true | undefined> => {
+      const { operations } = await this.call({ op: "ops" });
+      return operations.every(({ phase }) => phase === "done") ? true : undefined;
+    };
+    await until("the topology operations to end", ended, REBALANCED_MS_MAX);
   }
 
   async kill(id: string, signal: NodeJS.Signals = "SIGKILL"): Promise<Ended> {
