@@ -62,7 +62,8 @@ function listSlot(
   let chunk = prefix === "" ? CHUNK : CHUNK_FIRST;
   if (prefix !== "" && after === undefined) {
     const exact = engine.read(slot, prefix);
-    if (exact && !page.add(slot, { key: prefix, record: exact })) return false;
+    const entry = exact && { key: prefix, version: exact.version, tombstone: exact.value === null, record: exact };
+    if (entry && !page.add(slot, entry)) return false;
     after = prefix;
   }
   for (;;) {
@@ -91,10 +92,12 @@ class Page {
   }
 
   /** False when the entry does not fit; the page then ends behind the entry before it. */
-  add(slot: number, { key, record }: ListedEntry): boolean {
-    const { since, limit } = this.#op;
-    const wanted = since === undefined || compare(record.version, since) >= 0;
-    const bytes = !wanted ? 0 : this.#op.values === true ? recordBytes(key, record) : key.length + 32;
+  add(slot: number, entry: ListedEntry): boolean {
+    const { key, version, tombstone } = entry;
+    const { since, limit, values } = this.#op;
+    const wanted = since === undefined || compare(version, since) >= 0;
+    const record = wanted && values === true ? entry.record : undefined;
+    const bytes = record ? recordBytes(key, record) : wanted ? key.length + 32 : 0;
     const full = this.#looked >= limit || (this.#entries.length > 0 && this.#bytes + bytes > PAGE_BYTES);
     if (full) {
       this.#next = this.#last;
@@ -103,12 +106,10 @@ class Page {
     this.#looked++;
     this.#last = { slot, key };
     if (!wanted) return true;
-    const tombstone = record.value === null ? 1 : 0;
     this.#bytes += bytes;
+    const flag = tombstone ? 1 : 0;
     this.#entries.push(
-      this.#op.values === true
-        ? [slot, key, record.version, tombstone, record.origin, record.value, record.operation]
-        : [slot, key, record.version, tombstone],
+      record ? [slot, key, version, flag, record.origin, record.value, record.operation] : [slot, key, version, flag],
     );
     return true;
   }

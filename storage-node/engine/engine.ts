@@ -96,8 +96,12 @@ export interface SlotSummary {
   readonly bytes: number;
 }
 
+/** To be looked at before the event loop turns. */
 export interface ListedEntry {
   readonly key: string;
+  readonly version: Version;
+  readonly tombstone: boolean;
+  /** Decoded whenever it is asked for. */
   readonly record: StoredRecord;
 }
 

@@ -15,7 +15,8 @@ import type { StoredRecord } from "../../shared/record.ts";
 import type { Version } from "../../shared/version.ts";
 import { Arena } from "./arena.ts";
 import { readBody, versionAt, type Body } from "./record-codec.ts";
-import type { RegisterName } from "./engine.ts";
+import type { ListedEntry, RegisterName } from "./engine.ts";
+import { ListedBody } from "./listed-body.ts";
 import {
   CHUNK,
   countedIn,
@@ -198,6 +199,12 @@ export class Generation {
   record(entry: Entry): StoredRecord | undefined {
     const { bytes, start, end } = this.body(entry);
     return end === 0 ? undefined : readBody(bytes, start, end);
+  }
+
+  /** Undefined where the register is gone. */
+  listed(entry: Entry): ListedEntry | undefined {
+    const body = this.body(entry);
+    return body.end === 0 ? undefined : new ListedBody(this.key(entry), body);
   }
 
   /** Undefined where the register is gone. */

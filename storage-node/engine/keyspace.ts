@@ -71,8 +71,8 @@ export class Keyspace {
     let after: string | undefined;
     for (;;) {
       const page = this.list(slot, after, TABLE_PAGE_MAX);
-      for (const { key, record } of page) {
-        if (record.value === null && compare(record.version, upTo) <= 0) this.#fresh.set(slot, key, undefined);
+      for (const { key, version, tombstone } of page) {
+        if (tombstone && compare(version, upTo) <= 0) this.#fresh.set(slot, key, undefined);
       }
       after = page.at(-1)?.key;
       if (page.length < TABLE_PAGE_MAX) return;
@@ -158,15 +158,15 @@ export class Keyspace {
     const generations = this.#generations(slot);
     const pages = generations.map((generation) => generation.keysAbove(slot, after, limit));
     const table = generations.some((generation) => generation.wiped(slot)) ? [] : this.#table.page(slot, after, limit);
-    const below = new Map(table.map(({ key, record }) => [key, record]));
+    const below = new Map(table.map((entry) => [entry.key, entry]));
     pages.push(table.map((entry) => entry.key));
     const end = lowestEnd(pages, limit);
     const keys = mergeKeys(pages, end);
     const entries: ListedEntry[] = [];
     for (const key of keys) {
       const holder = this.#holder(slot, key);
-      const record = holder === "table" ? below.get(key) : holder?.record(this.#entry);
-      if (record) entries.push({ key, record });
+      const entry = holder === "table" ? below.get(key) : holder?.listed(this.#entry);
+      if (entry) entries.push(entry);
     }
     return { entries, end };
   }

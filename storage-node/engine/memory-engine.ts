@@ -61,7 +61,7 @@ class MemorySlot {
     return this.#sorted.slice(start, start + limit).map((key) => {
       const record = this.read(key);
       assert(record !== undefined, "a listed key has a register");
-      return { key, record };
+      return { key, version: record.version, tombstone: record.value === null, record };
     });
   }
 

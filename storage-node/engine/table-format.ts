@@ -65,8 +65,14 @@ function check(key: Buffer, value: Buffer): void {
 
 /** @throws DamagedRecordError */
 export function readTableValue(key: Buffer, value: Buffer): StoredRecord {
+  const { bytes, start, end } = tableBody(key, value);
+  return readBody(bytes, start, end);
+}
+
+/** Where the body of a value lies. @throws DamagedRecordError */
+export function tableBody(key: Buffer, value: Buffer): Body {
   check(key, value);
-  return readBody(value, CRC_BYTES, value.length);
+  return { bytes: value, start: CRC_BYTES, end: value.length };
 }
 
 /** @throws DamagedRecordError */

@@ -15,6 +15,7 @@ import { SLOTS } from "../../shared/limits.ts";
 import type { Version } from "../../shared/version.ts";
 import type { ListedEntry } from "./engine.ts";
 import { systemCode } from "./file-layer.ts";
+import { ListedBody } from "./listed-body.ts";
 import { RecordWriter } from "./record-codec.ts";
 import { emptyAccount } from "./slot-account.ts";
 import type { Counted, SlotAccount } from "./slot-account.ts";
@@ -25,6 +26,7 @@ import {
   encodeAccount,
   encodeMeta,
   readTableValue,
+  tableBody,
   tableVersion,
   writeTableKey,
 } from "./table-format.ts";
@@ -139,7 +141,7 @@ export class Table {
     return value ? countTableValue(bytes, key, asBuffer(value)) : null;
   }
 
-  /** Up to `limit` registers (at most TABLE_PAGE_MAX) of a slot with key > after, in order. */
+  /** Up to `limit` registers (at most TABLE_PAGE_MAX) of a slot with key > after, in order. Unlike lookups, a range copies its values. */
   page(slot: number, after: string | undefined, limit: number): ListedEntry[] {
     const entries: ListedEntry[] = [];
     for (const { key, value } of this.#range(
@@ -147,7 +149,7 @@ export class Table {
       after === undefined ? undefined : this.#keyBytes(slot, after),
       limit,
     )) {
-      entries.push({ key: key.toString("utf8", 2), record: readTableValue(key, asBuffer(value)) });
+      entries.push(new ListedBody(key.toString("utf8", 2), tableBody(key, asBuffer(value))));
     }
     return entries;
   }

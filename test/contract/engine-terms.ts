@@ -1,5 +1,6 @@
 // What the contract of an engine is written in: the harness that gives an engine, records to append, and the same facts
 // counted a second way.
+import { expect } from "vitest";
 import { entryDigest, EMPTY_DIGEST, toggle } from "../../shared/digest.ts";
 import { utf8Bytes, valueBytes } from "../../shared/record.ts";
 import type { StoredRecord, WireValue } from "../../shared/record.ts";
@@ -47,18 +48,24 @@ export function write(key: string, record: StoredRecord, slot = SLOT): LogRecord
   return { type: "write", slot, key, record };
 }
 
+/** An entry of a list as it was when it was listed. */
+export type ReadEntry = Pick<ListedEntry, "key" | "record">;
+
 /** Every entry of a slot, by pages of a size. */
-export function listAll(engine: Engine, slot: number, page: number): ListedEntry[] {
-  const entries: ListedEntry[] = [];
+export function listAll(engine: Engine, slot: number, page: number): ReadEntry[] {
+  const entries: ReadEntry[] = [];
   for (;;) {
     const next = engine.list(slot, entries.at(-1)?.key, page);
-    entries.push(...next);
+    for (const { key, version, tombstone, record } of next) {
+      expect([version, tombstone]).toEqual([record.version, record.value === null]);
+      entries.push({ key, record });
+    }
     if (next.length < page) return entries;
   }
 }
 
 /** A summary counted again from the entries. */
-export function recount(entries: readonly ListedEntry[], purged: Version): SlotSummary {
+export function recount(entries: readonly ReadEntry[], purged: Version): SlotSummary {
   const summary = { digest: EMPTY_DIGEST, keys: 0, tombstones: 0, bytes: 0 };
   for (const { key, record } of entries) {
     if (record.value === null) summary.tombstones++;
