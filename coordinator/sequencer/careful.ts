@@ -9,8 +9,8 @@ import type { Script } from "../../shared/script.ts";
 import { equal, format, type Version } from "../../shared/version.ts";
 import { issuedIn } from "./drive.ts";
 import {
+  shortOf,
   tooFewReplicas,
-  unknownWrite,
   type ReadOperation,
   type ReadOutcome,
   type WriteOperation,
@@ -149,13 +149,7 @@ function* write(
     const replicas = operation.report ? { replicas: drive.reports() } : {};
     return { type: "written", version, ...(found !== undefined && { found }), ...replicas };
   }
-  if (drive.refusedByAll) return failed(tooFewReplicas(0, needed));
-  if (drive.installed) {
-    return failed(
-      new KvError("PARTIAL", `stored on ${drive.oks} of ${needed} replicas, a quorum; level all was asked for`),
-    );
-  }
-  return failed(unknownWrite(drive.oks, needed));
+  return failed(shortOf(needed, drive));
 }
 
 /** Conditions compare origins: a repair changes the version, never what clients see as the version. */

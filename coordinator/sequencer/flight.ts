@@ -6,12 +6,12 @@
 // of them, reads and writes, take effect at that moment, one behind the other: the key is locked, so nothing came between them at
 // this leader; and a majority has accepted what was sent after they had begun, at this leader's epoch, so nobody else led by then.
 // What stands before the first write of a flight is known where the flight before it has landed, and the lock went from one to the other.
-import { KvError, type ErrorCode } from "../../shared/errors.ts";
+import { KvError } from "../../shared/errors.ts";
 import type { Version } from "../../shared/version.ts";
 import type { SlotRuntime } from "../cluster/slot-runtime.ts";
 import type { BlindWrite, Carrier } from "./blind-write.ts";
 import { Drive, issuedIn, type DriveOwner, type Issued } from "./drive.ts";
-import { tooFewReplicas, unknownWrite, type FlightFollower } from "./operation.ts";
+import { shortOf, tooFewReplicas, type FlightFollower } from "./operation.ts";
 import type { QuorumRead } from "./quorum-read.ts";
 import type { Entry } from "./read-cache.ts";
 import type { SequencerServices } from "./services.ts";
@@ -158,10 +158,8 @@ export class Flight implements DriveOwner, Carrier {
   }
 
   #failDefinitely(): void {
-    const codes = (this.#drive as Drive).refusals;
-    const code = (codes.find((candidate) => candidate === "DISK_FULL") ?? "NO_QUORUM") as ErrorCode;
-    const error = new KvError(code, `refused by every replica (${[...new Set(codes)].join(", ")}); nothing was stored`);
-    for (const write of this.#writes) write.answer({ type: "error", error });
+    const drive = this.#drive as Drive;
+    for (const write of this.#writes) write.answer({ type: "error", error: shortOf(this.#needed(write), drive) });
     this.end();
     this.#release();
   }
@@ -195,19 +193,14 @@ export class Flight implements DriveOwner, Carrier {
     const drive = this.#drive as Drive;
     const needed = this.#needed(write);
     if (drive.oks >= needed) this.#report();
-    else if (drive.refusedByAll) write.answer({ type: "error", error: tooFewReplicas(0, needed) });
-    else if (drive.installed) {
-      const text = `stored on ${drive.oks} of ${needed} replicas, a quorum; level all was asked for`;
-      write.answer({ type: "error", error: new KvError("PARTIAL", text) });
-    } else write.answer({ type: "error", error: unknownWrite(drive.oks, needed) });
+    else write.answer({ type: "error", error: shortOf(needed, drive) });
   }
 
   /** C5: the version stays in doubt; nothing more is sent. Late answers still count. */
   giveUp(): void {
     const drive = this.#drive;
     for (const write of this.#writes) if (drive) this.#expire(write);
-    if (drive?.refusedByAll === true) drive.stop();
-    else if (drive && !drive.installed) this.#sequencer.inDoubt.add(drive.issued);
+    if (drive) this.#sequencer.inDoubt.givenUp(drive);
     this.#release();
   }
 

@@ -3,7 +3,7 @@
 import { IN_DOUBT_BYTES_MAX, IN_DOUBT_MAX } from "../../shared/limits.ts";
 import { valueWeight } from "../../shared/record.ts";
 import { compare, type Version } from "../../shared/version.ts";
-import type { Issued } from "./drive.ts";
+import type { Drive, Issued } from "./drive.ts";
 
 export class InDoubt {
   readonly #entries = new Map<string, Issued>();
@@ -28,6 +28,12 @@ export class InDoubt {
     if (known) this.#bytes -= weight(known);
     this.#entries.set(issued.key, issued);
     this.#bytes += weight(issued);
+  }
+
+  /** Nobody drives it any more: what every member refused is over, what no write quorum is known to have is in doubt. */
+  givenUp(drive: Drive): void {
+    if (drive.refusedByAll) drive.stop();
+    else if (!drive.installed) this.add(drive.issued);
   }
 
   /** A version of the key is installed at a write quorum: what is not newer is no longer in doubt. */

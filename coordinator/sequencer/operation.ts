@@ -102,9 +102,27 @@ export function tooFewReplicas(reachable: number, needed: number): KvError {
   );
 }
 
-export function unknownWrite(oks: number, needed: number): KvError {
-  return new KvError(
-    "TIMEOUT",
-    `stored on ${oks} of the ${needed} replicas needed when the time was over: it may or may not have happened`,
-  );
+/** How far a write has come. */
+interface Progress {
+  readonly oks: number;
+  /** By a write quorum. */
+  readonly installed: boolean;
+  readonly refusedByAll: boolean;
+  /** Codes of what each replica answered instead. */
+  readonly refusals: readonly string[];
+}
+
+/** What a write comes to that fewer replicas have stored than `needed` when its time is over, or all have refused it. */
+export function shortOf(needed: number, { oks, installed, refusedByAll, refusals }: Progress): KvError {
+  if (refusedByAll) return refused(needed, [...new Set(refusals)]);
+  const stored = `stored on ${oks} of`;
+  if (installed) return new KvError("PARTIAL", `${stored} ${needed} replicas, a quorum; level all was asked for`);
+  const text = `${stored} the ${needed} replicas needed when the time was over: it may or may not have happened`;
+  return new KvError("TIMEOUT", text);
+}
+
+function refused(needed: number, codes: readonly string[]): KvError {
+  if (codes.every((code) => code === "NODE_UNREACHABLE")) return tooFewReplicas(0, needed);
+  const code = codes.includes("DISK_FULL") ? "DISK_FULL" : "NO_QUORUM";
+  return new KvError(code, `refused by every replica (${codes.join(", ")}); nothing was stored`);
 }

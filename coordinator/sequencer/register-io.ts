@@ -99,8 +99,7 @@ export class RegisterIo {
     const cached = this.#sequencer.issues(issued);
     drive.start();
     yield* this.#until(done, (now) => drive.resend(now));
-    if (drive.refusedByAll) drive.stop();
-    else if (!drive.installed) this.#sequencer.inDoubt.add(issued);
+    this.#sequencer.inDoubt.givenUp(drive);
     return drive;
   }
 

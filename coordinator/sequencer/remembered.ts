@@ -68,11 +68,11 @@ export class Remembered {
     const hash = fnv1a(operation, this.#salt);
     const past = this.#past.table.find(operation, hash);
     const inPast = past < 0 ? FORGOTTEN : this.#past.table.outcomeOf(past);
-    if (inPast !== FORGOTTEN && inPast !== DOUBTFUL) return "known";
+    if (!isOpen(inPast)) return "known";
     const { table } = this.#present;
     const entry = table.find(operation, hash);
     const inPresent = entry < 0 ? FORGOTTEN : table.outcomeOf(entry);
-    if (inPresent !== FORGOTTEN && inPresent !== DOUBTFUL) return "known";
+    if (!isOpen(inPresent)) return "known";
     const later = retried || inPast === DOUBTFUL || inPresent === DOUBTFUL;
     const running = later ? RETRIED : RUNNING;
     if (entry < 0) table.add(operation, hash, running);
@@ -120,7 +120,7 @@ export class Remembered {
     const entry = generation.table.find(operation, fnv1a(operation, this.#salt));
     if (entry < 0) return undefined;
     const outcome = generation.table.outcomeOf(entry);
-    if (outcome === FORGOTTEN || outcome === DOUBTFUL) return undefined;
+    if (isOpen(outcome)) return undefined;
     if (isRunning(generation.table, entry)) return "running";
     if (outcome === SPELLED_OUT) return generation.spelledOut.get(entry);
     return { type: "written", version: [this.#epoch, outcome] };
@@ -152,6 +152,11 @@ export class Remembered {
       past.table.put(entry, FORGOTTEN);
     }
   }
+}
+
+/** Whether an attempt may begin: none runs, and none is known to have taken effect. */
+function isOpen(outcome: number): boolean {
+  return outcome === FORGOTTEN || outcome === DOUBTFUL;
 }
 
 function isRunning(table: OutcomeTable, entry: number): boolean {
