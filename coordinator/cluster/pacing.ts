@@ -32,16 +32,16 @@ const REST_MS_MAX = 400;
  * coordinator and client. Measured like that, with code that was warm.
  */
 export const WORTH = {
-  /** Looking at one entry in a node, to list it or to leave it out. */
-  listed: 0.05,
+  /** Looking at one entry in a node, to list it or to leave it out: 1.4 µs where it is in memory, 5.5 in the table; and telling it. */
+  listed: 0.08,
   /** Reading a key at one node and writing it at another. */
   mended: 1,
   /** Comparing one slot by its digests. */
   compared: 0.3,
   /** A key read in a page of one node, sent to another, and stored there. */
   pulled: 0.75,
-  /** A key that is new to the digest of its slot, at one node. */
-  counted: 0.06,
+  /** A key that is new to the digest of its slot, at one node: 4.5 µs, and 6 where it is in the table. */
+  counted: 0.1,
 } as const;
 
 /** A step of upkeep and what clients did meanwhile. */
