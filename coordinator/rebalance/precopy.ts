@@ -39,7 +39,9 @@ export function* precopy(attempt: Attempt, pace: Pace): Script<void> {
   const failures = [yield* pullEach(attempt, pulls, { ...pace, helping: false }), ...(yield* wait(all(helpers)))];
   const failure = failures.find((text) => text !== undefined);
   if (failure !== undefined) throw new Abort(failure);
-  yield* countUp(context, { holders: holdersOf(attempt, growing), pacer: context.pacer });
+  const holders = holdersOf(attempt, growing);
+  yield* countUp(context, { holders, pacer: context.pacer });
+  if (context.pacer.serving) yield* countUp(context, { holders, pacer: undefined });
 }
 
 /** Takes one pull after the other, until none is left or one fails; helpers do only where no client is served. Returns why it failed. */
