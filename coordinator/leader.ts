@@ -147,10 +147,10 @@ export class Leader {
       fenced: outPromised,
       moving: (slot) => this.topology.moving(slot),
       notice: (text) => host.notice("node", text),
-      cut: (node) => this.behind.uncheck(node, this.state),
+      cut: (node) => this.behind.uncheck(this.state, node),
     });
     this.behind = new Behind(() => host.timers.now);
-    this.behind.uncheckAll(won.state);
+    this.behind.uncheck(won.state);
     this.#failureDetector = new FailureDetector({
       timers: host.timers,
       peers: () => this.peers.all(),

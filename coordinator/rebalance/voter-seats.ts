@@ -27,10 +27,12 @@ export function nextVoters(state: ClusterState, wishes: SeatWishes): readonly Vo
 function steps(state: ClusterState, wishes: SeatWishes): (readonly VoterSeat[])[] {
   const wanted = wantedVoters(state, wishes);
   const unwanted = state.voters.filter((seat) => !wanted.some(({ id }) => id === seat.id));
-  // The silent go first, then a record beside a cluster file, which is lost the easiest.
-  const rank = ({ id, kind }: VoterSeat): number => (wishes.answers(id) ? (kind === "coordinator" ? 1 : 2) : 0);
-  const isHindrance = (seat: VoterSeat): boolean => seat.id === wishes.leaving || rank(seat) < 2;
-  const hindrances = unwanted.filter(isHindrance).sort((a, b) => rank(a) - rank(b));
+  // The silent go first, then a record beside a cluster file, which is lost the easiest, then who is removed.
+  const rank = ({ id, kind }: VoterSeat): number => {
+    if (!wishes.answers(id)) return 0;
+    if (kind === "coordinator") return 1;
+    return id === wishes.leaving ? 2 : 3;
+  };
   const open = wanted.filter(({ id }) => !state.voters.some((seat) => seat.id === id));
   // A record beside a cluster file comes last: with one node alone it would be a second one without which nothing goes.
   const nodesSeated = open.every(({ kind }) => kind === "coordinator");
@@ -38,12 +40,11 @@ function steps(state: ClusterState, wishes: SeatWishes): (readonly VoterSeat[])[
   // While somebody who should vote is not seated yet, nobody who votes and answers goes, unless it is removed: of two voters none may die.
   const mayGo = ({ id }: VoterSeat): boolean => open.length === 0 || id === wishes.leaving || !wishes.answers(id);
   const without = (gone: VoterSeat): readonly VoterSeat[] => state.voters.filter(({ id }) => id !== gone.id);
-  const removable = state.voters.length > 1;
+  const going = state.voters.length > 1 ? unwanted.toSorted((a, b) => rank(a) - rank(b)).filter(mayGo) : [];
   return [
     // Growing first: between two sets of three there is one of four, never one of two, which could lose nobody.
     ...missing.map((seat) => [...state.voters, seat]),
-    ...(removable ? hindrances.filter(mayGo).map(without) : []),
-    ...(removable ? unwanted.filter((seat) => !isHindrance(seat) && mayGo(seat)).map(without) : []),
+    ...going.map(without),
   ];
 }
 

@@ -46,16 +46,11 @@ export class Behind {
     this.#now = now;
   }
 
-  /** Nothing is known of what the members hold: at the beginning of a leadership. */
-  uncheckAll(state: ClusterState): void {
-    state.slots.forEach(({ members }, slot) => {
-      for (const id of members) this.#raise(id, slot, UNCHECKED);
-    });
-  }
-
-  /** Nothing is known any more of what one member holds. */
-  uncheck(node: NodeId, { slots }: ClusterState): void {
-    for (const [slot, { members }] of slots.entries()) if (members.includes(node)) this.#raise(node, slot, UNCHECKED);
+  /** Nothing is known any more of what a node holds; without one, at the beginning of a leadership, of what any of them holds. */
+  uncheck({ slots }: ClusterState, node?: NodeId): void {
+    for (const [slot, { members }] of slots.entries()) {
+      for (const id of members) if (node === undefined || id === node) this.#raise(id, slot, UNCHECKED);
+    }
   }
 
   /** On the path of every write that a node did not acknowledge: a look-up and a store. */
