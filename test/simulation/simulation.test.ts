@@ -5,7 +5,7 @@ import { runSeed } from "./run.ts";
 import { SHAPES, type Shape } from "./shapes.ts";
 
 const LONG = process.env["HOLDFAST_LONG"] === "1";
-const SEEDS = LONG ? 20_000 : 300;
+const SEEDS = LONG ? 20_000 : 200;
 const SHAPED_SEEDS = LONG ? 1_000 : 10;
 /** Seeds a test, so that progress shows. */
 const AT_ONCE = 100;
