@@ -39,9 +39,15 @@ export function* precopy(attempt: Attempt, pace: Pace): Script<void> {
   const failures = [yield* pullEach(attempt, pulls, { ...pace, helping: false }), ...(yield* wait(all(helpers)))];
   const failure = failures.find((text) => text !== undefined);
   if (failure !== undefined) throw new Abort(failure);
-  const holders = holdersOf(attempt, growing);
-  yield* countUp(context, { holders, pacer: context.pacer });
-  if (context.pacer.serving) yield* countUp(context, { holders, pacer: undefined });
+  yield* countUp(context, { holders: holdersOf(attempt, growing), pacer: context.pacer });
+}
+
+/** Counts up what clients have changed since `precopy` did, without rests: while the slots are held there is little left to count. */
+export function* recount(attempt: Attempt): Script<void> {
+  const { context, changes } = attempt;
+  if (!context.pacer.serving) return;
+  const growing = changes.filter(({ added }) => added.length > 0);
+  yield* countUp(context, { holders: holdersOf(attempt, growing), pacer: undefined });
 }
 
 /** Takes one pull after the other, until none is left or one fails; helpers do only where no client is served. Returns why it failed. */
