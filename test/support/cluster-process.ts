@@ -180,21 +180,24 @@ export class ClusterProcess {
   }
 
   async removeNode(id: string): Promise<void> {
-    await this.call({ op: "removenode", node: id as NodeId });
+    await this.#change({ op: "removenode", node: id as NodeId });
   }
 
   async setReplica(rf: number): Promise<void> {
-    await this.#change({ op: "setreplica", rf });
+    await this.#change({ op: "setreplica", rf }, { op: "setreplica", rf });
   }
 
-  /** Where its leader ended meanwhile, as may happen on a busy machine, the next one goes on with it: then it is asked for again. */
-  async #change(message: Request, again: Request = message): Promise<void> {
+  /**
+   * Where its leader ended meanwhile, as may happen on a busy machine, the next one goes on with it.
+   * @param again Asked afterwards, where asking twice does no harm: the leader may have ended before it knew of the change.
+   */
+  async #change(message: Request, again?: Request): Promise<void> {
     try {
       await this.call(message);
     } catch (error) {
       if (!(error instanceof KvError) || error.code !== "LOST") throw error;
       await this.operationsEnded();
-      await this.call(again);
+      if (again) await this.call(again);
     }
   }
 
