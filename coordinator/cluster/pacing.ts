@@ -15,7 +15,7 @@ export const CLIENTS_GET = {
   repair: 4,
   /**
    * Copying takes a tenth. Of a fifth, clients lost up to a third while a node was added (four runs in turns, first three seconds: 69, 68 % of
-   * the puts were left, now 80, 75 %): code is compiled that runs for the first time, and what was moved is written to tables, too.
+   * the puts were left, of a tenth 80, 75 %): code is compiled that runs for the first time, and what was moved is written to tables, too.
    */
   rebalance: 9,
 } as const;

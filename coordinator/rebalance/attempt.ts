@@ -1,5 +1,6 @@
 // Attempt: who is concerned by moving a batch of slots at one stamp S, and the messages for many slots at once. The steps themselves are
 // in precopy.ts (M1), seal.ts (M2), reconcile.ts (M3) and reseat.ts (M4, M5).
+import { withPlacements, type ClusterState, type Placement } from "../../shared/cluster-state.ts";
 import type { NodeId } from "../../shared/ids.ts";
 import type { DataOp, OpResult, SlotsOp, SlotsResult } from "../../shared/protocol/node-messages.ts";
 import { all, Future, wait, type Script } from "../../shared/script.ts";
@@ -26,6 +27,8 @@ export interface Attempt {
   readonly changes: readonly SlotChange[];
   /** What M3 wrote under fresh versions, by key. */
   readonly retags: Map<string, Version>;
+  /** The change of the state that commits it (M4): of one state it makes one other, the same each time. */
+  readonly placed: (state: ClusterState) => ClusterState;
 }
 
 export function newAttempt(context: RebalanceContext, moves: readonly Move[]): Attempt {
@@ -33,7 +36,18 @@ export function newAttempt(context: RebalanceContext, moves: readonly Move[]): A
     const old = context.slots[slot]?.members ?? [];
     return { slot, old, next, ...difference(old, next) };
   });
-  return { context, stamp: context.nextStamp(), changes, retags: new Map() };
+  const stamp = context.nextStamp();
+  return { context, stamp, changes, retags: new Map(), placed: placing(changes, stamp) };
+}
+
+function placing(changes: readonly SlotChange[], stamp: Stamp): Attempt["placed"] {
+  const placements = new Map(changes.map(({ slot, next }): [number, Placement] => [slot, { members: next, stamp }]));
+  const made = new WeakMap<ClusterState, ClusterState>();
+  return (state) => {
+    const next = made.get(state) ?? withPlacements(state, placements);
+    made.set(state, next);
+    return next;
+  };
 }
 
 /** Slots by the nodes that `who` names for each. */

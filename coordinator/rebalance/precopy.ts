@@ -23,7 +23,7 @@ export interface Pace {
 /** @throws Abort */
 export function* precopy(attempt: Attempt, pace: Pace): Script<void> {
   const { context, stamp, changes } = attempt;
-  const growing = changes.filter(({ added }) => added.length > 0);
+  const growing = growingOf(changes);
   if (growing.length === 0) return;
   yield* everyone(
     attempt,
@@ -39,15 +39,13 @@ export function* precopy(attempt: Attempt, pace: Pace): Script<void> {
   const failures = [yield* pullEach(attempt, pulls, { ...pace, helping: false }), ...(yield* wait(all(helpers)))];
   const failure = failures.find((text) => text !== undefined);
   if (failure !== undefined) throw new Abort(failure);
-  yield* countUp(context, { holders: holdersOf(attempt, growing), pacer: context.pacer });
+  yield* countUp(context, { holders: holdersOf(attempt), pacer: context.pacer });
 }
 
 /** Counts up what clients have changed since `precopy` did, without rests: while the slots are held there is little left to count. */
 export function* recount(attempt: Attempt): Script<void> {
-  const { context, changes } = attempt;
-  if (!context.pacer.serving) return;
-  const growing = changes.filter(({ added }) => added.length > 0);
-  yield* countUp(context, { holders: holdersOf(attempt, growing), pacer: undefined });
+  const { context } = attempt;
+  if (context.pacer.serving) yield* countUp(context, { holders: holdersOf(attempt), pacer: undefined });
 }
 
 /** Takes one pull after the other, until none is left or one fails; helpers do only where no client is served. Returns why it failed. */
@@ -65,10 +63,14 @@ function* pullEach(
   return undefined;
 }
 
-/** Whom to ask for each slot: members at their own stamp, as that of the attempt would seal them. */
-function holdersOf({ context, stamp }: Attempt, growing: readonly SlotChange[]): Map<number, Holder[]> {
+function growingOf(changes: readonly SlotChange[]): readonly SlotChange[] {
+  return changes.filter(({ added }) => added.length > 0);
+}
+
+/** Whom to ask for each slot that gets members: those it has at their own stamp, as that of the attempt would seal them. */
+function holdersOf({ context, stamp, changes }: Attempt): Map<number, Holder[]> {
   return new Map(
-    growing.map(({ slot, old, added }) => {
+    growingOf(changes).map(({ slot, old, added }) => {
       const own = context.slots[slot]?.stamp ?? stamp;
       return [slot, [...old.map((node) => ({ node, stamp: own })), ...added.map((node) => ({ node, stamp }))]];
     }),

@@ -3,7 +3,7 @@
 // under a fresh stamp. Afterwards it cannot: the state decides, now or under the next leader.
 import type { NodeId } from "../../shared/ids.ts";
 import { run, wait, all, type Script } from "../../shared/script.ts";
-import { encodeState, withPlacements, type ClusterState, type Placement } from "../../shared/cluster-state.ts";
+import { encodeState } from "../../shared/cluster-state.ts";
 import type { Peer } from "../cluster/peers.ts";
 import { commitPlacement } from "../cluster/slot-runtime.ts";
 import { byNode, everyone, newAttempt, slotsStep, STEP_TIMEOUT_MS, type Attempt } from "./attempt.ts";
@@ -21,7 +21,7 @@ export type ReseatResult =
 
 /** Moves a batch of slots to their new members. */
 export function reseat(context: RebalanceContext, moves: readonly Move[], pace: Pace): Script<ReseatResult> {
-  return carryOut(newAttempt(context, moves), (attempt, placed) => handOver(attempt, pace, placed));
+  return carryOut(newAttempt(context, moves), (attempt) => handOver(attempt, pace));
 }
 
 /**
@@ -32,16 +32,13 @@ export function abandon(context: RebalanceContext, moves: readonly Move[]): Scri
   return carryOut(newAttempt(context, moves), startEmpty);
 }
 
-/** The change of the state that commits an attempt (M4). */
-type Placed = (state: ClusterState) => ClusterState;
-
 /** M1–M3. Returns since when the slots are held. @throws Abort */
-function* handOver(attempt: Attempt, pace: Pace, placed: Placed): Script<number> {
+function* handOver(attempt: Attempt, pace: Pace): Script<number> {
   yield* confirmKept(attempt);
   yield* precopy(attempt, pace);
   if (pace.cancelled()) throw new Abort("cancelled");
   // That takes milliseconds: what is made now is at hand when the state is proposed, unless it has changed by then.
-  encodeState(placed(attempt.context.state()));
+  encodeState(attempt.placed(attempt.context.state()));
   yield* recount(attempt);
   const heldSince = hold(attempt);
   yield* quiesce(attempt);
@@ -63,25 +60,21 @@ function* startEmpty(attempt: Attempt): Script<number> {
 }
 
 /** Prepares the new members, then commits (M4) and installs (M5); undone where preparing aborts. */
-function* carryOut(
-  attempt: Attempt,
-  prepare: (attempt: Attempt, placed: Placed) => Script<number>,
-): Script<ReseatResult> {
+function* carryOut(attempt: Attempt, prepare: (attempt: Attempt) => Script<number>): Script<ReseatResult> {
   const { context } = attempt;
-  const placed = placing(attempt);
   // Its tombstones are being collected (N9): that takes milliseconds, and must have the slot for itself.
   if (attempt.changes.some(({ slot }) => context.slots[slot]?.held === true))
     return { type: "aborted", reason: "tombstones are being collected" };
   let heldSince: number;
   try {
-    heldSince = yield* prepare(attempt, placed);
+    heldSince = yield* prepare(attempt);
   } catch (error) {
     if (!(error instanceof Abort)) throw error;
     if (!context.active()) return { type: "ended" };
     abort(attempt);
     return { type: "aborted", reason: error.message };
   }
-  if (!(yield* commit(attempt, placed))) return { type: "ended" };
+  if (!(yield* commit(attempt))) return { type: "ended" };
   const installed = run(install(attempt));
   // Its lines have left: what is sent to a node from here on comes behind them, and waits there until they are durable.
   context.sequencer.release(attempt.changes.map(({ slot }) => slot));
@@ -106,19 +99,8 @@ function abort({ context, changes }: Attempt): void {
   context.sequencer.release(changes.map(({ slot }) => slot));
 }
 
-/** Of one state it makes one other, the same each time. */
-function placing({ changes, stamp }: Attempt): Placed {
-  const placements = new Map(changes.map(({ slot, next }): [number, Placement] => [slot, { members: next, stamp }]));
-  const made = new WeakMap<ClusterState, ClusterState>();
-  return (state) => {
-    const next = made.get(state) ?? withPlacements(state, placements);
-    made.set(state, next);
-    return next;
-  };
-}
-
 /** M4: the new placements, in the cluster state. False when the leadership ended first. */
-function* commit({ context, changes, stamp, retags }: Attempt, placed: Placed): Script<boolean> {
+function* commit({ context, changes, stamp, retags, placed }: Attempt): Script<boolean> {
   if (!(yield* context.propose(placed))) return false;
   for (const { slot, next, added } of changes) {
     const runtime = context.slots[slot];
