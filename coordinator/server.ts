@@ -253,7 +253,10 @@ export class CoordinatorServer {
 
   /** Nodes and clients begin at once: nothing is left of this slice that could join it, and by itself it would leave after the next poll. */
   #flush(effects: readonly CoordinatorEffect[]): void {
-    for (const { data } of this.#dialers.values()) data.connection?.flush();
+    for (const { data, control } of this.#dialers.values()) {
+      data.connection?.flush();
+      control.connection?.flush();
+    }
     let flushed: number | undefined;
     for (const effect of effects) {
       if (effect.type !== "answer" || effect.client === flushed) continue;

@@ -68,6 +68,12 @@ export class Pacer {
   readonly #sequencer: Pick<Sequencer, "inFlight" | "writesEnded">;
   /** Done when the step that has the turn has rested. */
   #turn: Future<void> | undefined;
+  /** Steps that wait for their answers. */
+  #working = 0;
+  /** Done when the last of them has it. */
+  #answered: Future<void> | undefined;
+  /** Done when what runs `alone` is over. */
+  #alone: Future<void> | undefined;
 
   constructor(timers: Timers, sequencer: Pick<Sequencer, "inFlight" | "writesEnded">) {
     this.#timers = timers;
@@ -86,14 +92,14 @@ export class Pacer {
    * @param clientsGet What clients write for what it was worth
    */
   *step<T>(work: () => Script<T>, worth: (done: T) => number, clientsGet: number = CLIENTS_GET.repair): Script<T> {
-    while (this.serving && this.#turn) yield* wait(this.#turn);
-    if (!this.serving) return yield* work();
+    for (let busy = this.#busy; busy; busy = this.#busy) yield* wait(busy);
+    if (!this.serving) return yield* this.#worked(work);
     const turn = new Future<void>();
     this.#turn = turn;
     try {
       const { now: at } = this.#timers;
       const { writesEnded } = this.#sequencer;
-      const done = yield* work();
+      const done = yield* this.#worked(work);
       const clientWrites = this.#sequencer.writesEnded - writesEnded;
       const ms = restMs({ workedMs: this.#timers.now - at, worth: worth(done), clientWrites }, clientsGet);
       if (this.serving && ms > 0) yield* wait(sleep(this.#timers, ms));
@@ -101,6 +107,39 @@ export class Pacer {
     } finally {
       this.#turn = undefined;
       turn.resolve();
+    }
+  }
+  /** What a step has to wait for. */
+  get #busy(): Future<void> | undefined {
+    return this.#alone ?? (this.serving ? this.#turn : undefined);
+  }
+
+  *#worked<T>(work: () => Script<T>): Script<T> {
+    this.#working++;
+    try {
+      return yield* work();
+    } finally {
+      if (--this.#working === 0) this.#answered?.resolve();
+    }
+  }
+
+  /**
+   * Upkeep that clients wait for: it begins when the steps at work have their answers, and no other begins before it ends. It must make no
+   * step itself.
+   */
+  *alone<T>(work: () => Script<T>): Script<T> {
+    while (this.#alone) yield* wait(this.#alone);
+    const over = new Future<void>();
+    this.#alone = over;
+    try {
+      while (this.#working > 0) {
+        this.#answered = new Future();
+        yield* wait(this.#answered);
+      }
+      return yield* work();
+    } finally {
+      this.#alone = undefined;
+      over.resolve();
     }
   }
 }

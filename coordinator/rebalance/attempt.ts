@@ -106,25 +106,50 @@ export function askPeer(
   return gone;
 }
 
+/** One step at several nodes, for the slots of each: asked for at once, and waited for when it is needed. */
+export class AskedStep {
+  readonly #context: RebalanceContext;
+  readonly #op: SlotsOp["op"];
+  readonly #slots: ReadonlyMap<NodeId, readonly number[]>;
+  readonly #answers: Future<OpResult>[];
+
+  /** @throws Abort where one of them is no member */
+  constructor(attempt: Attempt, op: SlotsOp["op"], slots: ReadonlyMap<NodeId, readonly number[]>) {
+    for (const id of slots.keys()) peerOf(attempt.context, id);
+    this.#context = attempt.context;
+    this.#op = op;
+    this.#slots = slots;
+    this.#answers = [...slots].map(([id, list]) => slotsStep(attempt, op)(id, list));
+  }
+
+  /** @throws Abort unless every node did the step for all its slots */
+  *done(): Script<void> {
+    const results = yield* wait(all(this.#answers));
+    for (const result of results) heed(this.#context, result);
+    [...this.#slots].forEach(([id, slots], index) => {
+      const result = results[index] as OpResult;
+      if (accepted(result, slots).length < slots.length)
+        throw new Abort(`node ${id} refused ${this.#op}: ${why(result)}`);
+    });
+  }
+}
+
 /** @throws Abort unless every node did the step for all its slots */
 export function* everyone(
   attempt: Attempt,
   op: SlotsOp["op"],
   slots: ReadonlyMap<NodeId, readonly number[]>,
 ): Script<void> {
-  for (const id of slots.keys()) peerOf(attempt.context, id);
-  const results = yield* askEach(attempt.context, slots, slotsStep(attempt, op));
-  for (const [id, result] of results) {
-    const done = accepted(result, slots.get(id) ?? []);
-    if (done.length < (slots.get(id)?.length ?? 0)) throw new Abort(`node ${id} refused ${op}: ${why(result)}`);
-  }
+  yield* new AskedStep(attempt, op, slots).done();
 }
 
 /** The slots for which a step was done. */
-export function accepted(result: OpResult, slots: readonly number[]): number[] {
+export function accepted(result: OpResult, slots: readonly number[]): readonly number[] {
   if (result.status === "error") return [];
-  const refused = new Set(((result as SlotsResult).refused ?? []).map(([slot]) => slot));
-  return slots.filter((slot) => !refused.has(slot));
+  const { refused = [] } = result as SlotsResult;
+  if (refused.length === 0) return slots;
+  const out = new Set(refused.map(([slot]) => slot));
+  return slots.filter((slot) => !out.has(slot));
 }
 
 export function why(result: OpResult): string {

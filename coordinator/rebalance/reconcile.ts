@@ -19,17 +19,7 @@ import { majority } from "../../shared/quorum.ts";
 import { originOf } from "../../shared/record.ts";
 import { all, Future, run, wait, type Script } from "../../shared/script.ts";
 import { compare, equal, highest, isZero, ZERO, type Version } from "../../shared/version.ts";
-import {
-  accepted,
-  askPeer,
-  byNode,
-  everyone,
-  heed,
-  STEP_TIMEOUT_MS,
-  why,
-  type Attempt,
-  type SlotChange,
-} from "./attempt.ts";
+import { accepted, askPeer, heed, STEP_TIMEOUT_MS, why, type Attempt, type SlotChange } from "./attempt.ts";
 import { Abort, peerOf } from "./context.ts";
 import type { Sealed } from "./seal.ts";
 
@@ -74,28 +64,36 @@ type Contents = ReadonlyMap<string, Version>;
 
 /** @param asked Digests of the old members and the newcomers, as of the seal or later. @throws Abort */
 export function* reconcile(attempt: Attempt, sealed: Sealed, asked: AskedDigests): Script<void> {
-  if (attempt.context.without.has("M3")) return yield* confirmCopied(attempt);
-  const participants = (change: SlotChange): NodeId[] => [...(sealed.get(change.slot) ?? []), ...change.added];
-  const digests = yield* asked.of(new Set(attempt.changes.flatMap(participants)));
-  const different = attempt.changes.filter((change) => !agree(change, digests, participants(change)));
-  const work = different.map((change) => run(reconcileSlot(attempt, change, sealed.get(change.slot) ?? [])));
+  if (attempt.context.without.has("M3")) return;
+  const sealedOf = ({ slot }: SlotChange): readonly NodeId[] => sealed.get(slot) ?? [];
+  const digests = yield* asked.of(participants(attempt, sealedOf));
+  const different = attempt.changes.filter((change) => !agree(change, sealedOf(change), digests));
+  const work = different.map((change) => run(reconcileSlot(attempt, change, sealedOf(change))));
   const failures = (yield* wait(all(work))).filter((text) => text !== undefined);
   if (failures[0] !== undefined) throw new Abort(failures[0]);
-  yield* confirmCopied(attempt);
 }
 
-/** Newcomers promise, durably, that they hold everything. @throws Abort */
-function* confirmCopied(attempt: Attempt): Script<void> {
-  yield* everyone(
-    attempt,
-    "copied",
-    byNode(attempt.changes, ({ added }) => added),
-  );
+// Run for every slot while it is held, and so seldom that nothing of it is compiled: no list is made for a slot.
+
+function participants({ changes }: Attempt, sealedOf: (change: SlotChange) => readonly NodeId[]): Set<NodeId> {
+  const ids = new Set<NodeId>();
+  for (const change of changes) {
+    for (const id of sealedOf(change)) ids.add(id);
+    for (const id of change.added) ids.add(id);
+  }
+  return ids;
 }
 
-function agree({ slot }: SlotChange, digests: Digests, participants: readonly NodeId[]): boolean {
-  const [first, ...others] = participants.map((id) => digests.get(id)?.get(slot) ?? EMPTY_DIGEST);
-  return others.every((digest) => digestEqual(digest, first ?? EMPTY_DIGEST));
+function agree({ slot, added }: SlotChange, sealed: readonly NodeId[], digests: Digests): boolean {
+  let first: Digest | undefined;
+  for (const ids of [sealed, added]) {
+    for (const id of ids) {
+      const digest = digests.get(id)?.get(slot) ?? EMPTY_DIGEST;
+      if (first && !digestEqual(digest, first)) return false;
+      first ??= digest;
+    }
+  }
+  return true;
 }
 
 /** Returns why it failed, if it did. */

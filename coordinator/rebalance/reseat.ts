@@ -2,11 +2,11 @@
 // copies. One attempt moves a batch of slots at one stamp. Until the commit is proposed an attempt can be aborted: the old members go on
 // under a fresh stamp. Afterwards it cannot: the state decides, now or under the next leader.
 import type { NodeId } from "../../shared/ids.ts";
-import { run, wait, all, type Script } from "../../shared/script.ts";
-import { encodeState } from "../../shared/cluster-state.ts";
+import { all, run, wait, type Future, type Script } from "../../shared/script.ts";
+import { assertState, encodeState } from "../../shared/cluster-state.ts";
 import type { Peer } from "../cluster/peers.ts";
 import { commitPlacement } from "../cluster/slot-runtime.ts";
-import { byNode, everyone, newAttempt, slotsStep, STEP_TIMEOUT_MS, type Attempt } from "./attempt.ts";
+import { AskedStep, byNode, everyone, newAttempt, slotsStep, STEP_TIMEOUT_MS, type Attempt } from "./attempt.ts";
 import { Abort, type Move, type RebalanceContext } from "./context.ts";
 import { confirmKept, precopy, recount, type Pace } from "./precopy.ts";
 import { AskedDigests, reconcile } from "./reconcile.ts";
@@ -19,9 +19,17 @@ export type ReseatResult =
   /** The leadership ended; the next leader finds what was committed. */
   | { readonly type: "ended" };
 
+/** What an attempt does before it commits. */
+interface Preparation {
+  /** While operations go on. @throws Abort */
+  readonly before: (attempt: Attempt) => Script<void>;
+  /** Holds the slots. Returns since when. @throws Abort */
+  readonly held: (attempt: Attempt) => Script<number>;
+}
+
 /** Moves a batch of slots to their new members. */
 export function reseat(context: RebalanceContext, moves: readonly Move[], pace: Pace): Script<ReseatResult> {
-  return carryOut(newAttempt(context, moves), (attempt) => handOver(attempt, pace));
+  return carryOut(newAttempt(context, moves), { before: (attempt) => copyMost(attempt, pace), held: handOver });
 }
 
 /**
@@ -29,23 +37,35 @@ export function reseat(context: RebalanceContext, moves: readonly Move[], pace: 
  * Said and asked for: the operator accepts the loss.
  */
 export function abandon(context: RebalanceContext, moves: readonly Move[]): Script<ReseatResult> {
-  return carryOut(newAttempt(context, moves), startEmpty);
+  return carryOut(newAttempt(context, moves), { before: function* () {}, held: startEmpty });
 }
 
-/** M1–M3. Returns since when the slots are held. @throws Abort */
-function* handOver(attempt: Attempt, pace: Pace): Script<number> {
+/** M1. @throws Abort */
+function* copyMost(attempt: Attempt, pace: Pace): Script<void> {
   yield* confirmKept(attempt);
   yield* precopy(attempt, pace);
   if (pace.cancelled()) throw new Abort("cancelled");
+}
+
+/** M2, M3. Returns since when the slots are held. @throws Abort */
+function* handOver(attempt: Attempt): Script<number> {
+  const { context } = attempt;
   // That takes milliseconds: what is made now is at hand when the state is proposed, unless it has changed by then.
-  encodeState(attempt.placed(attempt.context.state()));
+  const next = attempt.placed(context.state());
+  assertState(next);
+  encodeState(next);
   yield* recount(attempt);
   const heldSince = hold(attempt);
   yield* quiesce(attempt);
+  const added = byNode(attempt.changes, (change) => change.added);
   const digests = new AskedDigests(attempt);
-  for (const [id, slots] of byNode(attempt.changes, ({ added }) => added)) digests.ask(id, slots);
+  for (const [id, slots] of added) digests.ask(id, slots);
+  // Newcomers promise now, not when all is compared: that would be a durable trip more in which the slots are held. The promise is worth
+  // nothing until this stamp is committed, which nobody tries before newcomers hold, durably, what the sealed members do.
+  const copied = new AskedStep(attempt, "copied", added);
   const sealed = yield* seal(attempt, (id, slots) => digests.ask(id, slots));
   yield* reconcile(attempt, sealed, digests);
+  yield* copied.done();
   checkHold(attempt, heldSince);
   return heldSince;
 }
@@ -60,27 +80,38 @@ function* startEmpty(attempt: Attempt): Script<number> {
 }
 
 /** Prepares the new members, then commits (M4) and installs (M5); undone where preparing aborts. */
-function* carryOut(attempt: Attempt, prepare: (attempt: Attempt) => Script<number>): Script<ReseatResult> {
+function* carryOut(attempt: Attempt, { before, held }: Preparation): Script<ReseatResult> {
   const { context } = attempt;
   // Its tombstones are being collected (N9): that takes milliseconds, and must have the slot for itself.
   if (attempt.changes.some(({ slot }) => context.slots[slot]?.held === true))
     return { type: "aborted", reason: "tombstones are being collected" };
-  let heldSince: number;
   try {
-    heldSince = yield* prepare(attempt);
+    yield* before(attempt);
+    // Clients wait now, and other upkeep would make them wait longer.
+    const changed = yield* context.pacer.alone(() => changeHands(attempt, held));
+    if (!changed) return { type: "ended" };
+    yield* wait(changed.installed);
+    return { type: "committed", freezeMs: changed.freezeMs };
   } catch (error) {
     if (!(error instanceof Abort)) throw error;
     if (!context.active()) return { type: "ended" };
     abort(attempt);
     return { type: "aborted", reason: error.message };
   }
-  if (!(yield* commit(attempt))) return { type: "ended" };
+}
+
+/** From the hold to the release. Undefined when the leadership ended first. @throws Abort */
+function* changeHands(
+  attempt: Attempt,
+  held: Preparation["held"],
+): Script<{ readonly freezeMs: number; readonly installed: Future<void> } | undefined> {
+  const { context, changes } = attempt;
+  const heldSince = yield* held(attempt);
+  if (!(yield* commit(attempt))) return undefined;
   const installed = run(install(attempt));
   // Its lines have left: what is sent to a node from here on comes behind them, and waits there until they are durable.
-  context.sequencer.release(attempt.changes.map(({ slot }) => slot));
-  const freezeMs = context.timers.now - heldSince;
-  yield* wait(installed);
-  return { type: "committed", freezeMs };
+  context.sequencer.release(changes.map(({ slot }) => slot));
+  return { freezeMs: context.timers.now - heldSince, installed };
 }
 
 /** Before M4: the old members go on, under a fresh stamp, and newcomers forget what they got. */

@@ -118,3 +118,47 @@ test("a step that fails gives its turn back", () => {
   timers.advance(1);
   expect(next.done).toBe(true);
 });
+
+/** Something of `ms` that says when it begins and ends. */
+function spoken(timers: Timers, said: string[], name: string, ms: number): () => Script<void> {
+  return function* () {
+    said.push(`${name} begins`);
+    yield* wait(sleep(timers, ms));
+    said.push(`${name} ends`);
+  };
+}
+
+test.each([0, 64])(
+  "what runs alone begins when steps have their answers, and steps when it is over (%i served)",
+  (inFlight) => {
+    const timers = new Timers(0);
+    const pacer = new Pacer(timers, { inFlight, writesEnded: 0 });
+    const said: string[] = [];
+    const step = (name: string): void => {
+      run(pacer.step(spoken(timers, said, name, 10), () => 0));
+    };
+    step("first");
+    run(pacer.alone(spoken(timers, said, "alone", 10)));
+    run(pacer.alone(spoken(timers, said, "next", 10)));
+    step("second");
+    for (let next = timers.nextAt; next !== undefined; next = timers.nextAt) timers.advance(next);
+    const order = ["first", "alone", "next", "second"];
+    expect(said).toEqual(order.flatMap((name) => [`${name} begins`, `${name} ends`]));
+  },
+);
+
+test("what fails alone lets steps go on", () => {
+  const timers = new Timers(0);
+  const pacer = new Pacer(timers, { inFlight: 0, writesEnded: 0 });
+  expect(() =>
+    run(
+      pacer.alone(function* () {
+        throw new Error("as planned");
+      }),
+    ),
+  ).toThrow("as planned");
+  const said: string[] = [];
+  run(pacer.step(spoken(timers, said, "step", 0), () => 0));
+  timers.advance(0);
+  expect(said).toEqual(["step begins", "step ends"]);
+});
