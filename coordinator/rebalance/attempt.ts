@@ -36,7 +36,15 @@ export function newAttempt(context: RebalanceContext, moves: readonly Move[]): A
     const old = context.slots[slot]?.members ?? [];
     return { slot, old, next, ...difference(old, next) };
   });
-  const stamp = context.nextStamp();
+  return attemptOf(context, context.nextStamp(), changes);
+}
+
+/** Some slots of an attempt, at its stamp. */
+export function partOf({ context, stamp }: Attempt, changes: readonly SlotChange[]): Attempt {
+  return attemptOf(context, stamp, changes);
+}
+
+function attemptOf(context: RebalanceContext, stamp: Stamp, changes: readonly SlotChange[]): Attempt {
   return { context, stamp, changes, retags: new Map(), placed: placing(changes, stamp) };
 }
 

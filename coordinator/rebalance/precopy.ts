@@ -15,7 +15,7 @@ import { countUp, type Holder } from "./count-up.ts";
 const PULL_TIMEOUT_MS = 5_000;
 
 export interface Pace {
-  /** Whether the operation was cancelled: pre-copying stops between pages. */
+  /** Whether the operation was cancelled: it stops between pages, and before more slots are held. */
   readonly cancelled: () => boolean;
   readonly copied: (keys: number, bytes: number) => void;
 }

@@ -241,28 +241,33 @@ export class Topology {
   /** Returns why it aborted, if it did. */
   *#attempt(operation: TopologyOperation, progress: Progress, batch: readonly Move[]): Script<string | undefined> {
     this.#moving = new Set(batch.map(({ slot }) => slot));
-    const pace = {
+    const keysBefore = progress.keysMoved;
+    const slotsBefore = progress.slotsMoved;
+    const observer = {
       cancelled: () => progress.cancelled,
       copied: (keys: number, bytes: number) => {
         progress.keysMoved += keys;
         progress.bytesMoved += bytes;
         this.#tell(operation);
       },
+      handedOver: (slots: number, freezeMs: number) => {
+        progress.slotsMoved += slots;
+        progress.froze(freezeMs, slots);
+        this.#tell(operation);
+      },
     };
-    const keysBefore = progress.keysMoved;
     const { lost, rest } = this.#split(operation.change, batch);
-    const result = yield* lost.length > 0 ? abandon(this.#context, lost) : reseat(this.#context, rest, pace);
+    const result = yield* lost.length > 0
+      ? abandon(this.#context, lost, observer)
+      : reseat(this.#context, rest, observer);
     this.#moving = new Set();
     if (result.type === "aborted") {
-      progress.keysMoved = keysBefore;
+      if (progress.slotsMoved === slotsBefore) progress.keysMoved = keysBefore;
       return result.reason;
     }
     if (result.type === "ended") return "the leadership ended";
-    const moved = lost.length > 0 ? lost.length : rest.length;
     progress.phase = progress.cancelled ? "cancelling" : "moving";
     progress.waitingBecause = undefined;
-    progress.slotsMoved += moved;
-    progress.froze(result.freezeMs, moved);
     this.#tell(operation);
     return lost.length > 0 && rest.length > 0 ? "the slots that were lost come first" : undefined;
   }
