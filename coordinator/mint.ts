@@ -72,7 +72,6 @@ function firstState(
   { incarnation }: Newcomer,
 ): ClusterState {
   return {
-    format: 1,
     cluster: uuid() as ClusterId,
     seed: Math.floor(random() * 2 ** 32),
     rf: DEFAULT_RF,

@@ -1,6 +1,6 @@
 // Texts of the lines to nodes. A write goes to every replica: the operation is the same object in each of their batch lines, and becomes
 // text once a turn. Where whole lists are the same (three copies on three nodes), the list becomes bytes once, too: each of its lines is
-// a head of its own and the shared rest; and so does a cluster state, a hundred kilobytes for each voter. Pure.
+// a head of its own and the shared rest. Pure.
 import { type CompactForm, compactForm } from "../../shared/protocol/compact.ts";
 import type { DataOp, ReadOp, WriteOp } from "../../shared/protocol/node-messages.ts";
 import { readText, writeText } from "./op-text.ts";
@@ -16,8 +16,6 @@ export class LineTexts {
   #writes = new Map<DataOp, string>();
   /** The lists of writes of this turn, each for the nodes that it is for. */
   #lists: { readonly ops: readonly DataOp[]; readonly rest: Uint8Array }[] = [];
-  /** The cluster state of this turn. */
-  #state: { readonly text: string; readonly rest: Uint8Array } | undefined;
 
   /** @param encode UTF-8 of a text. */
   constructor(encode: (text: string) => Uint8Array) {
@@ -26,7 +24,7 @@ export class LineTexts {
 
   /** The JSON of a message; that of a batch line in its compact form, where it has one. */
   of(message: object): LineText {
-    if (!isBatch(message)) return hasState(message) ? this.#withState(message) : JSON.stringify(message);
+    if (!isBatch(message)) return JSON.stringify(message);
     const { ops, ...envelope } = message;
     const form = compactForm(ops, envelope.epoch);
     if (form === undefined) return JSON.stringify(message);
@@ -39,12 +37,6 @@ export class LineTexts {
   clear(): void {
     if (this.#writes.size > 0) this.#writes = new Map(); // a table that is cleared keeps the next one alive
     if (this.#lists.length > 0) this.#lists = [];
-    this.#state = undefined;
-  }
-
-  #withState({ state: text, ...others }: { readonly state: string }): LineText {
-    if (this.#state?.text !== text) this.#state = { text, rest: this.#encode(`"state":${JSON.stringify(text)}}\n`) };
-    return { head: `${JSON.stringify(others).slice(0, -1)},`, rest: this.#state.rest };
   }
 
   #restOf(ops: readonly DataOp[]): Uint8Array {
@@ -76,12 +68,6 @@ function sameItems(some: readonly object[], others: readonly object[]): boolean 
   if (some.length !== others.length) return false;
   for (let index = 0; index < some.length; index++) if (some[index] !== others[index]) return false;
   return true;
-}
-
-/** With others beside it, as every message has. */
-function hasState(message: object): message is { readonly op: string; readonly state: string } {
-  const { op, state } = message as { readonly op?: unknown; readonly state?: unknown };
-  return typeof state === "string" && typeof op === "string";
 }
 
 function isBatch(

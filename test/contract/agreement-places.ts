@@ -172,7 +172,6 @@ export async function realEtcdPlace(): Promise<AgreementHarness> {
 function firstState({ owner, address }: Participant): ClusterState {
   const node = "A" as NodeId;
   return {
-    format: 1,
     cluster: CLUSTER,
     seed: 1,
     rf: 3,

@@ -17,7 +17,6 @@ const members = IDS.map((id): Member => ({
 /** With a table of that many rows, of one to four members each. */
 function stateOf(rows: number): ClusterState {
   return {
-    format: 1,
     cluster: "22222222-2222-4222-8222-222222222222" as ClusterId,
     seed: 7,
     rf: 3,
@@ -47,7 +46,32 @@ test("the table is base64 as others know it", () => {
 
 test("text that is no state, or that of a newer program, is refused", () => {
   expect(() => decodeState("{")).toThrow(KvError);
-  expect(() => decodeState(encodeState(stateOf(1)).replace('"format":1', '"format":2'))).toThrow(
+  expect(() => decodeState(encodeState(stateOf(1)).replace('"format":2', '"format":3'))).toThrow(
     /upgrade this program/,
   );
+});
+
+test("placements that many slots share are told once", () => {
+  const placement = { members: IDS.slice(0, 3), stamp: [3, 7] as const };
+  const state = { ...stateOf(1), slots: Array.from({ length: 4096 }, () => placement) };
+  expect(encodeState(state).length).toBeLessThan(12_000);
+  expect(decodeState(encodeState(state))).toEqual(state);
+});
+
+test("a table that names what is not there is refused", () => {
+  const text = encodeState(stateOf(3));
+  expect(() => decodeState(text.replace(/"placements":\[.*?\]\]/, '"placements":[]'))).toThrow(/unknown placement/);
+  expect(() => decodeState(text.replace(/"placements":\[\[1,[^\]]*\]/, '"placements":[[1,1,9]'))).toThrow(
+    /unknown member/,
+  );
+});
+
+test("what programs wrote in format 1 is read", () => {
+  const { members: _, slots: __, ...rest } = stateOf(0);
+  const rows = Buffer.from("00000001000200000003020001000000000005000000000000010003", "hex");
+  const text = JSON.stringify({ format: 1, ...rest, members, table: rows.toString("base64") });
+  expect(decodeState(text).slots).toEqual([
+    { members: ["B", "A"], stamp: [1, 2 * 2 ** 32 + 3] },
+    { members: ["D"], stamp: [5, 0] },
+  ]);
 });

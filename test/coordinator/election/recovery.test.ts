@@ -17,7 +17,6 @@ function stateOf(
   slots: (slot: number) => readonly string[] = () => ["A", "B", "C"],
 ): ClusterState {
   return {
-    format: 1,
     cluster: CLUSTER,
     seed: 1,
     rf: 3,

@@ -55,15 +55,3 @@ test("lines of the same writes to several nodes share the bytes of these writes,
   const message = { ...envelope, ops: writes };
   expect(lineOf(texts, message)).toEqual(asSent(message));
 });
-
-test("lines with one cluster state share its bytes, until the turn ends", () => {
-  const texts = newTexts();
-  const vote = { op: "accept", cluster: "c", state: '{"format":1,"table":"AAAA"}' };
-  const [first, second, other] = [vote, vote, { ...vote, state: "{}" }].map((message, id) =>
-    texts.of({ id, ...message }),
-  );
-  expect((first as { rest: Uint8Array }).rest).toBe((second as { rest: Uint8Array }).rest);
-  expect((other as { rest: Uint8Array }).rest).not.toBe((first as { rest: Uint8Array }).rest);
-  texts.clear();
-  expect(lineOf(texts, { id: 7, ...vote })).toEqual({ id: 7, ...vote });
-});
