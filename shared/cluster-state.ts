@@ -140,6 +140,8 @@ export function decodeState(text: string): ClusterState {
   if (format === 1) return { ...rest, slots: decodeTable1(parsed.members, table) };
   if (format !== FORMAT)
     throw new KvError("UNSUPPORTED_PROTOCOL", `cluster state has format ${String(format)}: upgrade this program`);
+  if (!Array.isArray(placements) || typeof table !== "string")
+    throw new KvError("BAD_REQUEST", "cluster state: no slot table");
   return { ...rest, slots: decodeSlots(parsed.members, placements, table) };
 }
 
@@ -192,7 +194,10 @@ function bytesOf(text: string): Uint8Array {
   return Uint8Array.from(binary, (unit) => unit.charCodeAt(0));
 }
 
-/** The table of format 1, which programs wrote until a little while ago: of each slot stamp epoch u32, n u48, count u8, members u16. */
+/**
+ * The table of format 1, which is read so that a cluster can be upgraded process by process: of each slot the stamp's epoch (32 bits) and n
+ * (48), how many members it has (8), and their places (16 each).
+ */
 function decodeTable1(members: readonly Member[], table: string): Placement[] {
   const { buffer } = bytesOf(table);
   const view = new DataView(buffer);

@@ -4,7 +4,7 @@
 // as much since it began (nine times, for a tenth), at the rate at which they did so meanwhile; and never longer than four times the step's
 // own duration, since whoever works a fifth of the time cannot take more. So the one bound holds where clients write a lot and make every
 // answer late, the other where they write little. Steps come one after the other, whoever makes them, so that the share is that of all
-// upkeep together. Where nobody is served it does not rest at all, nor wait for its turn.
+// upkeep together; and none is made while slots change hands. Where nobody is served it does not rest at all, nor wait for its turn.
 import type { Sequencer } from "../sequencer/sequencer.ts";
 import { Future, sleep, wait, type Script } from "../../shared/script.ts";
 import type { Timers } from "../../shared/timers.ts";
@@ -109,6 +109,7 @@ export class Pacer {
       turn.resolve();
     }
   }
+
   /** What a step has to wait for. */
   get #busy(): Future<void> | undefined {
     return this.#alone ?? (this.serving ? this.#turn : undefined);

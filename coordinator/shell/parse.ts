@@ -112,7 +112,10 @@ function findOption(
   const names = known.map((option) => `--${option.name}`);
   const near = nearest(typed, names);
   throw new UsageError(`${command.name} knows no option ${safeText(cut(typed, 40))}`, {
-    hint: near === undefined ? `as text, quote it: ${quoteWord(typed)}` : `did you mean ${near}?`,
+    hint:
+      near === undefined
+        ? `usage: ${usageLine(command)}; as text, quote it: ${quoteWord(typed)}`
+        : `did you mean ${near}?`,
   });
 }
 

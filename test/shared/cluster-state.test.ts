@@ -46,6 +46,7 @@ test("the table is base64 as others know it", () => {
 
 test("text that is no state, or that of a newer program, is refused", () => {
   expect(() => decodeState("{")).toThrow(KvError);
+  expect(() => decodeState('{"format":2}')).toThrow(/no slot table/);
   expect(() => decodeState(encodeState(stateOf(1)).replace('"format":2', '"format":3'))).toThrow(
     /upgrade this program/,
   );

@@ -64,6 +64,8 @@ describe("parsing a command", () => {
     ["get a most", "no level (one, quorum, all)"],
     ["put a", "<value> is missing"],
     ["put a b --if-absnt", "did you mean --if-absent?"],
+    ["put a b --consistency all", "usage: put <key> <value> [one|quorum|all]"],
+    ["put a b --consistency all", 'as text, quote it: "--consistency"'],
     ["put a b --if-version", "--if-version needs a value"],
     ["removenode A --force=1", "--force takes no value"],
     ["setreplica 0", "whole number from 1 to 16"],
