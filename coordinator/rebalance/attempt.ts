@@ -81,9 +81,16 @@ export function* askEach(
   ask: (id: NodeId, slots: readonly number[]) => Future<OpResult>,
 ): Script<Map<NodeId, OpResult>> {
   const ids = [...slots.keys()];
-  const results = yield* wait(all(ids.map((id) => ask(id, slots.get(id) ?? []))));
-  for (const result of results) heed(context, result);
+  const answers = ids.map((id) => ask(id, slots.get(id) ?? []));
+  const results = yield* heeded(context, answers);
   return new Map(ids.map((id, index) => [id, results[index] as OpResult]));
+}
+
+/** Waits for answers. @throws Abort where the leadership is over */
+function* heeded(context: RebalanceContext, answers: readonly Future<OpResult>[]): Script<OpResult[]> {
+  const results = yield* wait(all(answers));
+  for (const result of results) heed(context, result);
+  return results;
 }
 
 /** A fence ends the leadership. @throws Abort where that is over */
@@ -132,8 +139,7 @@ export class AskedStep {
 
   /** @throws Abort unless every node did the step for all its slots */
   *done(): Script<void> {
-    const results = yield* wait(all(this.#answers));
-    for (const result of results) heed(this.#context, result);
+    const results = yield* heeded(this.#context, this.#answers);
     [...this.#slots].forEach(([id, slots], index) => {
       const result = results[index] as OpResult;
       if (accepted(result, slots).length < slots.length)

@@ -100,14 +100,17 @@ test("where nobody is served nobody waits for a turn", () => {
   expect(tenSeconds({ clientsPerMs: 0, stepMs: 10, worth: 100, by: 3 }).steps).toBe(3_000);
 });
 
+/** Fails at the next turn of the clock. */
+const failing = (timers: Timers) =>
+  function* (): Script<void> {
+    yield* wait(sleep(timers, 0));
+    throw new Error("as planned");
+  };
+
 test("a step that fails gives its turn back", () => {
   const timers = new Timers(0);
   const pacer = new Pacer(timers, { inFlight: 1, writesEnded: 0 });
-  function* fails(): Script<void> {
-    yield* wait(sleep(timers, 0));
-    throw new Error("as planned");
-  }
-  run(pacer.step(fails, () => 0));
+  run(pacer.step(failing(timers), () => 0));
   expect(() => timers.advance(0)).toThrow("as planned");
   const next = run(
     pacer.step(
@@ -150,11 +153,7 @@ test.each([0, 64])(
 test("what fails alone lets steps go on", () => {
   const timers = new Timers(0);
   const pacer = new Pacer(timers, { inFlight: 0, writesEnded: 0 });
-  function* fails(): Script<void> {
-    yield* wait(sleep(timers, 0));
-    throw new Error("as planned");
-  }
-  run(pacer.alone(fails));
+  run(pacer.alone(failing(timers)));
   expect(() => timers.advance(0)).toThrow("as planned");
   const said: string[] = [];
   run(pacer.step(spoken(timers, said, "step", 0), () => 0));
