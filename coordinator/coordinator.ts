@@ -108,6 +108,7 @@ export class Coordinator {
     this.#links.onUp = (link) => this.#leader?.peers.connected(link);
     this.#links.onDown = (link) => this.#leader?.peers.disconnected(link);
     this.#requests = new Requests({
+      address: options.address,
       timers: this.#timers,
       leader: () => this.#leader,
       send: (client, message) => void this.#effects.push({ type: "answer", client, message }),
@@ -338,9 +339,8 @@ export class Coordinator {
   #deposed(epoch: number): void {
     this.#succession.saw(epoch);
     this.#leader = undefined;
-    const address = this.#successor;
+    this.#rival = this.#successor === undefined ? undefined : { address: this.#successor, epoch };
     this.#successor = undefined;
-    this.#rival = address === undefined ? undefined : { address, epoch };
     this.#setRole("standby");
     run(this.#succeed("vacant"));
   }

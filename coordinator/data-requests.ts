@@ -10,6 +10,7 @@ import type { CompactAnswers } from "./compact-answers.ts";
 import type { Leader } from "./leader.ts";
 import type { MeasuredOutcome, Metrics } from "./metrics.ts";
 import type { ClientNumber, ReadOperation, ReadOutcome, WriteOperation, WriteOutcome } from "./sequencer/operation.ts";
+import type { Tenure } from "./tenure.ts";
 
 /** How a request is answered. */
 export interface Replies {
@@ -25,6 +26,7 @@ export interface DataRequestsHost extends Replies {
   readonly metrics: Metrics;
   /** @throws KvError where this coordinator does not lead */
   readonly leader: () => Leader;
+  readonly tenure: Tenure;
 }
 
 export class DataRequests {
@@ -78,6 +80,7 @@ export class DataRequests {
     if (condition !== undefined && level === "one") {
       throw new KvError("BAD_REQUEST", "consistency: a conditional write needs quorum or all");
     }
+    this.#host.tenure.check(client);
     const operation: WriteOperation = {
       type: "write",
       client,

@@ -22,6 +22,7 @@ import { Metrics } from "./metrics.ts";
 import { noSuchNode } from "./rebalance/change.ts";
 import type { Repaired } from "./repair/anti-entropy.ts";
 import type { ClientNumber } from "./sequencer/operation.ts";
+import { Tenure } from "./tenure.ts";
 import { TopologyRequests, type TopologyRequestsHost } from "./topology-requests.ts";
 import { plan } from "./views/plan.ts";
 import { scan } from "./views/scan.ts";
@@ -30,6 +31,8 @@ import { nodeStatuses, ring, stats, status, where } from "./views/views.ts";
 export interface RequestsHost extends Omit<TopologyRequestsHost, keyof Replies> {
   readonly send: (client: ClientNumber, message: object) => void;
   readonly hello: () => Readonly<Record<string, unknown>>;
+  /** Where clients reach this coordinator. */
+  readonly address: string;
 }
 
 export class Requests {
@@ -39,6 +42,7 @@ export class Requests {
   readonly #data: DataRequests;
   readonly #topology: TopologyRequests;
   readonly #compact: CompactAnswers;
+  readonly #tenure: Tenure;
   /** Pages of scans under way. */
   #scans = 0;
 
@@ -53,7 +57,15 @@ export class Requests {
     };
     const compact = new CompactAnswers(host.send);
     this.#compact = compact;
-    this.#data = new DataRequests({ ...replies, timers, metrics, compact, leader: () => this.#leader() });
+    this.#tenure = new Tenure(host.address);
+    this.#data = new DataRequests({
+      ...replies,
+      timers,
+      metrics,
+      compact,
+      leader: () => this.#leader(),
+      tenure: this.#tenure,
+    });
     this.#topology = new TopologyRequests({ ...host, ...replies });
   }
 
@@ -62,11 +74,13 @@ export class Requests {
     this.#host.voters.local.connectionGone(client, this.#host.timers.now);
     this.#topology.gone(client);
     this.#compact.gone(client);
+    this.#tenure.gone(client);
   }
 
   /** End of turn: answers that were gathered are sent. */
   flush(): void {
     this.#compact.flush();
+    this.#tenure.look(this.#host.leader());
   }
 
   /** @throws KvError what the request is refused with */
@@ -134,6 +148,7 @@ export class Requests {
   #hello(client: ClientNumber, { id, versions, compact }: ClientHelloRequest): void {
     const body = { protocol: negotiate(versions), ...this.#host.hello(), compact: true };
     this.#answer(client, id, body);
+    this.#tenure.greeted(client);
     if (compact === true) this.#compact.known(client);
   }
 

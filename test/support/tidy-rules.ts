@@ -16,7 +16,7 @@ const PURE = [
   /^shared\/(?!(?:io|client|bootstrap)\/)/,
   /^storage-node\/(?:core\/|engine\/(?:engine|control-state)\.ts$)/,
   /^coordinator\/(?:ring|cluster|links|election|sequencer|rebalance|repair|views)\//,
-  /^coordinator\/(?:compact-answers|coordinator(?:-events)?|leader|metrics|mint|newcomer|not-leading|rejoin|(?:data-|topology-)?requests)\.ts$/,
+  /^coordinator\/(?:compact-answers|coordinator(?:-events)?|leader|metrics|mint|newcomer|not-leading|rejoin|tenure|(?:data-|topology-)?requests)\.ts$/,
   /^coordinator\/shell\/(?!io\/)/,
 ];
 
