@@ -75,6 +75,11 @@ export class Calls {
     return this.#inFlight.size + this.#waiting.length;
   }
 
+  /** Whether somebody waits for the answer to an operation on data that was sent. Looks at every call in flight. */
+  get owesData(): boolean {
+    return this.#inFlight.all().some(({ op }) => isData(op) || op === "scan");
+  }
+
   /** Calls not handed to the connection yet. */
   get waiting(): number {
     return this.#waiting.length;

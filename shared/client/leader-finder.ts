@@ -5,13 +5,14 @@
 // only name one. A coordinator that claims to lead in an older epoch than another one has named is not believed, and one
 // of another cluster is never used. Rounds repeat, with full jitter, as long as somebody waits.
 //
-// A leader that stops answering keeps its connection open (a cut cable, a stopped process): `doubt` finds out.
+// A leader that stops answering keeps its connection open: silence.ts notices, `doubt` finds out.
 import { KvError } from "../errors.ts";
 import type { Credentials } from "../io/credentials.ts";
 import { monotonicMs } from "../io/system-clock.ts";
 import { backoffMs } from "./retry.ts";
 import type { Session } from "./session.ts";
 import { openSession } from "./session.ts";
+import { Silence } from "./silence.ts";
 import type { Patience, WaitEnd } from "./waiting.ts";
 import { waitFor } from "./waiting.ts";
 
@@ -48,6 +49,7 @@ export class LeaderFinder {
   #doubtedAtMs = Number.NEGATIVE_INFINITY;
   /** Sessions no longer used, until what was sent by them is settled. */
   readonly #retiring = new Set<Session>();
+  readonly #silence: Silence;
   #closed = false;
 
   /** @param seeds At least one `host:port`. */
@@ -55,6 +57,10 @@ export class LeaderFinder {
     this.credentials = credentials;
     this.#seeds = seeds;
     this.#random = random;
+    this.#silence = new Silence(
+      () => this.session,
+      (session) => this.doubt(session),
+    );
   }
 
   /** The session with the leader; null while there is none that is believed to lead. */
@@ -91,7 +97,7 @@ export class LeaderFinder {
     this.#learned = [address, ...this.#learned.filter((known) => known !== address)].slice(0, LEARNED_MAX);
   }
 
-  /** An operation got no answer in time: see whether the other end lives, and whether somebody else leads by now. */
+  /** There is no answer: see whether the other end lives, and whether somebody else leads by now. Then it answers nothing any more. */
   doubt(session: Session): void {
     const nowMs = monotonicMs();
     if (this.#session !== session || this.#closed || nowMs - this.#doubtedAtMs < DOUBT_INTERVAL_MS) return;
@@ -99,12 +105,17 @@ export class LeaderFinder {
     session.call({ op: "ping" }, undefined, { timeoutMs: DIAL_TIMEOUT_MS }).catch((error: unknown) => {
       if (error instanceof KvError && error.code === "TIMEOUT") session.abandon("it does not answer");
     });
-    void this.#round({ newerThan: session.epoch }).then((found) => found && this.#adopt(found));
+    void this.#round({ newerThan: session.epoch }).then((found) => {
+      if (found === null) return;
+      this.#adopt(found);
+      if (this.#session === found) session.abandon(`${found.address} leads by now`);
+    });
   }
 
   /** Stops searching and closes all sessions. Operations must be settled before. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#silence.stop();
     for (const done of this.#waiters) done();
     const sessions = [...this.#retiring, ...(this.#session === null ? [] : [this.#session])];
     this.#session = null;

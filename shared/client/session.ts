@@ -79,6 +79,7 @@ export class Session {
   /** How versions of this epoch begin. */
   #epochText = "0.";
   #flushScheduled = false;
+  #heard = 0;
   #tellClosed: (reason: string) => void = () => {};
 
   /** Use `openSession`. */
@@ -122,6 +123,16 @@ export class Session {
    */
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** Grows with what arrives from the other end. */
+  get heard(): number {
+    return this.#heard;
+  }
+
+  /** Whether the other end owes an answer to an operation on data. */
+  get owesData(): boolean {
+    return this.#calls.owesData;
   }
 
   /** Whether calls can still be made. */
@@ -212,6 +223,7 @@ export class Session {
   }
 
   #received(messages: Record<string, unknown>[]): void {
+    this.#heard++;
     for (const message of messages) {
       if (message["id"] === undefined) for (const answer of answersIn(message)) this.#answered(answer);
       else this.#answered(message);

@@ -274,6 +274,32 @@ test("a leader that does not answer is left for the one that leads by now", asyn
   expect(next.of("put")).toMatchObject([{ key: "b" }]);
 });
 
+test("a leader that falls silent is left long before the deadline of what it was sent", async () => {
+  const next = await start();
+  const silent = await start(() => {});
+  next.hello = { ...next.hello, role: "standby" };
+  const kv = await client([silent.address, next.address]);
+  const write = kv.put("a", "1", { timeoutMs: 60_000 });
+  const read = kv.get("b", { timeoutMs: 60_000 });
+  await until(() => silent.of("put").length === 1, "it is sent");
+  next.hello = { ...next.hello, role: "leader", epoch: 4 };
+  await write;
+  await read;
+  expect(next.of("put")).toMatchObject([{ key: "a", firstEpoch: 3 }]);
+});
+
+test("a leader that is slow, and alive, is asked nothing twice", async () => {
+  let pings = 0;
+  const slow = await start((asked) => {
+    if (asked.message.op === "ping") pings++;
+    if (pings < 2) return asked.message.op === "ping" ? asked.answer({}) : undefined;
+    for (const { message, answer } of slow.asked) answer(message.op === "put" ? { version: "3.1" } : {});
+  });
+  const kv = await client(slow.address);
+  await kv.put("a", "1", { timeoutMs: 60_000 });
+  expect(slow.of("put")).toHaveLength(1);
+});
+
 test("order: while a refused write waits to be sent again, later ones on its key wait, others do not", async () => {
   const answers = memory();
   const server = await start((asked) => (server.asked.length <= 3 ? undefined : answers(asked)));
