@@ -137,12 +137,13 @@ export function decodeState(text: string): ClusterState {
     throw new KvError("BAD_REQUEST", `cluster state: not JSON (${String(error)})`);
   }
   const { format, table, placements, ...rest } = parsed;
-  if (format === 1) return { ...rest, slots: decodeTable1(parsed.members, table) };
-  if (format !== FORMAT)
+  if (format !== 1 && format !== FORMAT)
     throw new KvError("UNSUPPORTED_PROTOCOL", `cluster state has format ${String(format)}: upgrade this program`);
-  if (!Array.isArray(placements) || typeof table !== "string")
+  if (typeof table !== "string" || (format === FORMAT && !Array.isArray(placements)))
     throw new KvError("BAD_REQUEST", "cluster state: no slot table");
-  return { ...rest, slots: decodeSlots(parsed.members, placements, table) };
+  const bytes = bytesOf(table);
+  const { members } = rest;
+  return { ...rest, slots: format === 1 ? decodeTable1(members, bytes) : decodeSlots(members, placements, bytes) };
 }
 
 function encodeSlots(members: readonly Member[], slots: readonly Placement[]): Pick<Encoded, "table" | "placements"> {
@@ -170,12 +171,11 @@ function placeAmong(places: ReadonlyMap<NodeId, number>, id: NodeId): number {
   return place;
 }
 
-function decodeSlots(members: readonly Member[], rows: readonly PlacementRow[], table: string): Placement[] {
+function decodeSlots(members: readonly Member[], rows: readonly PlacementRow[], bytes: Uint8Array): Placement[] {
   const placements = rows.map(([epoch, n, ...ids]): Placement => ({
     stamp: [epoch, n],
     members: ids.map((place) => memberAt(members, place)),
   }));
-  const bytes = bytesOf(table);
   return Array.from({ length: bytes.length / 2 }, (_, slot) => {
     const placement = placements[((bytes[2 * slot] ?? 0) << 8) | (bytes[2 * slot + 1] ?? 0)];
     if (!placement) throw new KvError("BAD_REQUEST", "cluster state: the slot table names an unknown placement");
@@ -189,20 +189,25 @@ function memberAt(members: readonly Member[], place: number): NodeId {
   return member.id;
 }
 
-function bytesOf(text: string): Uint8Array {
-  const binary = atob(text);
-  return Uint8Array.from(binary, (unit) => unit.charCodeAt(0));
+function bytesOf(table: string): Uint8Array {
+  try {
+    return Uint8Array.from(atob(table), (unit) => unit.charCodeAt(0));
+  } catch (error) {
+    throw new KvError("BAD_REQUEST", `cluster state: the slot table is no Base64 (${String(error)})`);
+  }
 }
 
 /**
  * The table of format 1, which is read so that a cluster can be upgraded process by process: of each slot the stamp's epoch (32 bits) and n
  * (48), how many members it has (8), and their places (16 each).
  */
-function decodeTable1(members: readonly Member[], table: string): Placement[] {
-  const { buffer } = bytesOf(table);
-  const view = new DataView(buffer);
+function decodeTable1(members: readonly Member[], bytes: Uint8Array): Placement[] {
+  const view = new DataView(bytes.buffer);
   const slots: Placement[] = [];
   for (let offset = 0; offset < view.byteLength;) {
+    const left = view.byteLength - offset;
+    if (left < 11 || left < 11 + 2 * view.getUint8(offset + 10))
+      throw new KvError("BAD_REQUEST", "cluster state: the slot table is cut short");
     const stamp: Stamp = [view.getUint32(offset), view.getUint16(offset + 4) * 2 ** 32 + view.getUint32(offset + 6)];
     const count = view.getUint8(offset + 10);
     offset += 11;

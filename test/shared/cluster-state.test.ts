@@ -76,3 +76,16 @@ test("what programs wrote in format 1 is read", () => {
     { members: ["D"], stamp: [5, 0] },
   ]);
 });
+
+test("what is no slot table is refused, in either format", () => {
+  const { members: _, slots: __, ...rest } = stateOf(0);
+  const cut = Buffer.from("0000000100020000000302000100", "hex").toString("base64");
+  const decoding = (format: number, table?: string) => () =>
+    decodeState(JSON.stringify({ format, ...rest, members, placements: [], table }));
+  for (const format of [1, 2]) {
+    expect(decoding(format)).toThrow(/no slot table/);
+    expect(decoding(format, "%")).toThrow(/no Base64/);
+  }
+  expect(decoding(1, cut)).toThrow(/cut short/);
+  expect(decoding(3)).toThrow(/upgrade/);
+});
