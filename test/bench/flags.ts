@@ -5,7 +5,8 @@ import type { GrowthAxes } from "./growth-plan.ts";
 export const BASELINE = "test/bench/baseline.json";
 export const USAGE = `usage: npm run bench -- [--quick] [--only text] [--alone] [--rounds 5] [--seconds 3] [--json file] [--check [file]]
        npm run bench -- --only growth [--keys 10000,100000,1000000] [--nodes 1,3,5] [--values 100,1024,65536]
-       npm run bench -- --only tail [--minutes 10] | --only failover [--kills 20] | --only soak [--minutes 60]`;
+       npm run bench -- --only tail [--minutes 10] | --only failover [--kills 20] | --only soak [--minutes 60]
+       npm run bench -- --only repair [--rounds 5] | --only addnode`;
 
 /** Minutes where none are asked for. */
 const MINUTES: Readonly<Record<string, number>> = { tail: 10, soak: 60 };

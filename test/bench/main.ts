@@ -3,16 +3,17 @@
 // All processes and the load share the cores.
 //
 //   --quick          within a minute: fewer workloads, shorter rounds
-//   --only <text>    workloads whose name holds this (`HTTP`: those under wrk; `etcd`: its own load tool; `repair`, `addnode`:
-//                    what upkeep costs)
+//   --only <text>    workloads whose name holds this (`HTTP`: those under wrk; `etcd`: its own load tool)
 //   --alone          without the peers
 //   --rounds <n>     turns of every store (default 5)
 //   --seconds <n>    measured in each turn (default 3)
 //   --json <file>    writes the report there, and a chart beside it
 //   --check [file]   compares ratios with a committed report; says which fell by more than a quarter, and exits with 1
 //
-// A whole run ends with growth; these are measured alone when they are asked for by name, in clusters of their own:
+// A whole run ends with repair, addnode and growth; these are measured alone when they are asked for by name, in clusters of their own:
 //
+//   --only repair    puts while replicas are compared, and while a node catches up
+//   --only addnode   puts while a fourth node takes its share
 //   --only growth    cost of puts and gets where keys, nodes and values grow one at a time: operations a second, latencies, CPU, memory.
 //                    --keys 10000,100000,1000000  --nodes 1,3,5  --values 100,1024,65536 say how far; 10000000 keys
 //                    take minutes to fill and gigabytes of disk
@@ -76,13 +77,27 @@ async function run(flags: Flags, systems: Systems): Promise<Report> {
   return { format: 1, machine: machine(), versions: {}, rows: [], singles: [], ...(await alone(flags, systems)) };
 }
 
+type Measurement = (flags: Flags, systems: Systems) => Promise<Partial<Report>>;
+
 /** What `--only` measures by these names, and nothing else then. */
-const ALONE: Readonly<Record<string, (flags: Flags, systems: Systems) => Promise<Partial<Report>>>> = {
+const ALONE: Readonly<Record<string, Measurement>> = {
   growth: async (flags, systems) => ({ growth: await growth(systems, flags.growth, planOf(flags)) }),
   tail: async (flags, systems) => ({ singles: await tail(systems, tailPlanOf(flags)) }),
   failover: async ({ kills }) => ({ singles: await failover(kills, note) }),
+  repair: upkeep(repairCost),
+  addnode: upkeep(addedNode),
   soak: async ({ minutes }, systems) => await soak(systems, minutes, note),
 };
+
+/** In a cluster that holds only what it is given for this: what upkeep costs grows with the keys there are. */
+function upkeep(measured: typeof addedNode): Measurement {
+  return async ({ rounds }, systems) => {
+    const store = await systems.holdfast();
+    const singles = await measured({ store, load: systems.load(), rounds, note });
+    await systems.stop(store);
+    return { singles };
+  };
+}
 
 function planOf({ rounds, seconds }: Flags): Plan {
   return { rounds, measureMs: seconds * 1_000, note };
@@ -132,12 +147,11 @@ async function compare(flags: Flags, systems: Systems): Promise<Report> {
       await systems.stop(etcd);
     }
   }
-  const upkeep = { store: holdfast, load, rounds: flags.rounds, note };
-  if (whole || flags.only === "repair") singles.push(...(await repairCost(upkeep)));
-  if (whole || flags.only === "addnode") singles.push(...(await addedNode(upkeep)));
   const report: Report = { format: 1, machine: machine(), versions, rows, singles };
   if (!whole) return report;
   await systems.stop(holdfast);
+  for (const measured of [repairCost, addedNode])
+    singles.push(...((await upkeep(measured)(flags, systems)).singles ?? []));
   return { ...report, growth: await growth(systems, flags.growth, plan) };
 }
 
