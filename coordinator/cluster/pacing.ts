@@ -24,6 +24,11 @@ export const CLIENTS_GET = {
  * tenth of the time only made a small rebalance take three times as long.
  */
 const CLIENTS_GET_TIME = 4;
+/**
+ * Nobody is served when nothing was under way for so long. Clients that are answered together ask again together: between the two there is
+ * nothing under way, and an answer to upkeep is as likely to come then as at any time.
+ */
+const QUIET_MS = 10;
 /** Longest rest: what made one answer late need not last. */
 const REST_MS_MAX = 400;
 
@@ -62,10 +67,13 @@ export function restMs({ workedMs, worth, clientWrites }: Step, clientsGet: numb
   return Math.min(REST_MS_MAX, byTime, byWrites);
 }
 
+/** What upkeep sees of the operations of clients. */
+type Served = Pick<Sequencer, "inFlight" | "idleSince" | "writesEnded">;
+
 /** Clocks steps by their answers, and lets one of them work or rest at a time. */
 export class Pacer {
   readonly #timers: Timers;
-  readonly #sequencer: Pick<Sequencer, "inFlight" | "writesEnded">;
+  readonly #sequencer: Served;
   /** Done when the step that has the turn has rested. */
   #turn: Future<void> | undefined;
   /** Steps that wait for their answers. */
@@ -75,14 +83,15 @@ export class Pacer {
   /** Done when what runs `alone` is over. */
   #alone: Future<void> | undefined;
 
-  constructor(timers: Timers, sequencer: Pick<Sequencer, "inFlight" | "writesEnded">) {
+  constructor(timers: Timers, sequencer: Served) {
     this.#timers = timers;
     this.#sequencer = sequencer;
   }
 
   /** Whether clients are served: steps are small then. */
   get serving(): boolean {
-    return this.#sequencer.inFlight > 0;
+    const { inFlight, idleSince } = this.#sequencer;
+    return inFlight > 0 || this.#timers.now - idleSince < QUIET_MS;
   }
 
   /**

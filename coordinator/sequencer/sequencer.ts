@@ -55,6 +55,8 @@ export class Sequencer implements SequencerServices {
   readonly #reads = new ReadsUnderWay();
   /** Operations admitted and not yet answered. */
   #inFlight = 0;
+  /** When the last operation under way ended. */
+  idleSince = Number.NEGATIVE_INFINITY;
   #queue: Admission[] = [];
   #queueSwept = false;
   #whenFree = new Map<number, (() => void)[]>();
@@ -133,7 +135,7 @@ export class Sequencer implements SequencerServices {
 
   /** An admitted operation is over. */
   #left(): void {
-    this.#inFlight--;
+    if (--this.#inFlight === 0) this.idleSince = this.context.timers.now;
     if (this.#queue.length > 0 && this.#inFlight < IN_FLIGHT_MAX && !this.context.paused()) this.#startNext();
   }
 

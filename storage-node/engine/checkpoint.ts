@@ -12,7 +12,7 @@ import { assert } from "../../shared/assert.ts";
 import { SLOTS } from "../../shared/limits.ts";
 import type { EngineLimits } from "./engine-limits.ts";
 import type { Keyspace } from "./keyspace.ts";
-import { type Entry, type Generation, NONE } from "./generation.ts";
+import type { Entry, Generation } from "./generation.ts";
 import { type Body, RecordWriter } from "./record-codec.ts";
 import { count, emptyAccount } from "./slot-account.ts";
 import type { SlotAccount } from "./slot-account.ts";
@@ -122,8 +122,8 @@ export class Checkpoint {
   async #writeSlot(slot: number, frozen: Generation): Promise<void> {
     if (frozen.wiped(slot)) await this.#wipe(slot);
     let looked = 0;
-    for (const key of frozen.sorted(slot)) {
-      this.#add(slot, key, frozen);
+    for (const entry of frozen.sorted(slot)) {
+      this.#add(slot, entry, frozen);
       if (++looked % REGISTERS_PER_LOOK === 0) await this.#yield();
       if (this.#full) await this.#flushAndRest();
     }
@@ -162,10 +162,9 @@ export class Checkpoint {
     this.#sliceStart = performance.now();
   }
 
-  #add(slot: number, key: string, frozen: Generation): void {
+  #add(slot: number, entry: Entry, frozen: Generation): void {
     const { table, keyspace } = this.#with;
-    const entry: Entry = frozen.find(slot, key);
-    assert(entry !== NONE, "a sorted key has a register");
+    const key = frozen.key(entry);
     const before = frozen.wiped(slot) ? null : table.counted(slot, key);
     const after = keyspace.settleFrozen(slot, entry, before);
     const account = this.#account(slot);

@@ -66,8 +66,8 @@ export class Generation {
   readonly #heads = new Uint32Array(SLOTS);
   readonly #waiting = new Uint32Array(SLOTS);
   readonly #wiped = new Uint8Array(SLOTS);
-  /** Keys of a slot in order, until another comes. */
-  readonly #sorted = new Map<number, readonly string[]>();
+  /** Entries of a slot in the order of their keys, until another comes. */
+  readonly #sorted = new Map<number, readonly Entry[]>();
   readonly #arena = new Arena();
   /** Place of its first entry. */
   readonly #base: Place;
@@ -248,22 +248,23 @@ export class Generation {
     this.#bytes += WIPE_WEIGHT;
   }
 
-  /** Keys of a slot in byte order; sorted again only after new ones came. */
-  sorted(slot: number): readonly string[] {
+  /** Entries of a slot in the byte order of their keys; sorted again only after new ones came. */
+  sorted(slot: number): readonly Entry[] {
     const known = this.#sorted.get(slot);
     if (known) return known;
-    const keys: string[] = [];
-    for (let entry = this.#first(slot); entry !== NONE; entry = this.#next(entry)) keys.push(this.key(entry));
-    keys.sort(compareKeys);
-    this.#sorted.set(slot, keys);
-    return keys;
+    const entries: Entry[] = [];
+    for (let entry = this.#first(slot); entry !== NONE; entry = this.#next(entry)) entries.push(entry);
+    entries.sort((a, b) => compareKeys(this.key(a), this.key(b)));
+    this.#sorted.set(slot, entries);
+    return entries;
   }
 
   /** Up to `limit` keys above `after`, in order. */
   keysAbove(slot: number, after: string | undefined, limit: number): readonly string[] {
     const sorted = this.sorted(slot);
-    const start = after === undefined ? 0 : firstAbove(sorted, after);
-    return sorted.slice(start, start + limit);
+    const keyOf = (entry: Entry): string => this.key(entry);
+    const start = after === undefined ? 0 : firstAbove(sorted, after, keyOf);
+    return sorted.slice(start, start + limit).map(keyOf);
   }
 
   // What summaries of slots are made of (see Keyspace).

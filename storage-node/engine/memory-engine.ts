@@ -57,7 +57,7 @@ class MemorySlot {
 
   page(after: string | undefined, limit: number): ListedEntry[] {
     this.#sorted ??= [...this.#registers.keys()].sort(compareKeys);
-    const start = after === undefined ? 0 : firstAbove(this.#sorted, after);
+    const start = after === undefined ? 0 : firstAbove(this.#sorted, after, (key) => key);
     return this.#sorted.slice(start, start + limit).map((key) => {
       const record = this.read(key);
       assert(record !== undefined, "a listed key has a register");

@@ -5,6 +5,8 @@ import { CLIENTS_GET, Pacer, restMs } from "../../../coordinator/cluster/pacing.
 import { run, sleep, wait, type Script } from "../../../shared/script.ts";
 import { Timers } from "../../../shared/timers.ts";
 
+const LONG_AGO = Number.NEGATIVE_INFINITY;
+
 test("where clients write little, the rest is four times as long as the step", () => {
   expect(restMs({ workedMs: 10, worth: 1_000, clientWrites: 0 }, CLIENTS_GET.repair)).toBe(40);
   expect(restMs({ workedMs: 10, worth: 1_000, clientWrites: 5 }, CLIENTS_GET.repair)).toBe(40);
@@ -47,6 +49,7 @@ function tenSeconds({ clientsPerMs, stepMs, worth, by = 1, clientsGet }: Beside)
   const timers = new Timers(0);
   const clients = {
     inFlight: clientsPerMs > 0 ? 64 : 0,
+    idleSince: LONG_AGO,
     get writesEnded() {
       return Math.floor(timers.now * clientsPerMs);
     },
@@ -100,6 +103,16 @@ test("where nobody is served nobody waits for a turn", () => {
   expect(tenSeconds({ clientsPerMs: 0, stepMs: 10, worth: 100, by: 3 }).steps).toBe(3_000);
 });
 
+test("clients that are answered together, and ask again together, are served in between", () => {
+  const timers = new Timers(0);
+  const clients = { inFlight: 0, idleSince: 0, writesEnded: 64 };
+  const pacer = new Pacer(timers, clients);
+  timers.advance(2);
+  expect(pacer.serving).toBe(true);
+  timers.advance(60);
+  expect(pacer.serving).toBe(false);
+});
+
 /** Fails at the next turn of the clock. */
 const failing = (timers: Timers) =>
   function* (): Script<void> {
@@ -109,7 +122,7 @@ const failing = (timers: Timers) =>
 
 test("a step that fails gives its turn back", () => {
   const timers = new Timers(0);
-  const pacer = new Pacer(timers, { inFlight: 1, writesEnded: 0 });
+  const pacer = new Pacer(timers, { inFlight: 1, idleSince: LONG_AGO, writesEnded: 0 });
   run(pacer.step(failing(timers), () => 0));
   expect(() => timers.advance(0)).toThrow("as planned");
   const next = run(
@@ -135,7 +148,7 @@ test.each([0, 64])(
   "what runs alone begins when steps have their answers, and steps when it is over (%i served)",
   (inFlight) => {
     const timers = new Timers(0);
-    const pacer = new Pacer(timers, { inFlight, writesEnded: 0 });
+    const pacer = new Pacer(timers, { inFlight, idleSince: LONG_AGO, writesEnded: 0 });
     const said: string[] = [];
     const step = (name: string): void => {
       run(pacer.step(spoken(timers, said, name, 10), () => 0));
@@ -152,7 +165,7 @@ test.each([0, 64])(
 
 test("what fails alone lets steps go on", () => {
   const timers = new Timers(0);
-  const pacer = new Pacer(timers, { inFlight: 0, writesEnded: 0 });
+  const pacer = new Pacer(timers, { inFlight: 0, idleSince: LONG_AGO, writesEnded: 0 });
   run(pacer.alone(failing(timers)));
   expect(() => timers.advance(0)).toThrow("as planned");
   const said: string[] = [];

@@ -99,7 +99,7 @@ function bodyOf(stored: StoredRecord): Body {
 function expectSame(generation: Generation, model: Model): void {
   for (const [at, registers] of model.slots) {
     const names = [...registers.keys()].sort(compareKeys);
-    expect(generation.sorted(at)).toEqual(names);
+    expect(generation.sorted(at).map((entry) => generation.key(entry))).toEqual(names);
     expect(generation.keysAbove(at, "b", 2)).toEqual(names.filter((name) => compareKeys(name, "b") > 0).slice(0, 2));
     expect(generation.wiped(at)).toBe(model.wiped.has(at));
     expect(generation.touches(at)).toBe(registers.size > 0 || model.wiped.has(at));
