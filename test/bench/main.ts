@@ -24,6 +24,7 @@
 // Bars are said beside their figures and break nothing; an acknowledged write that is lost, or replicas that differ, exit with 1.
 import { readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
+import { medianOf } from "./average.ts";
 import { besideItsOwnTool } from "./etcd-tool.ts";
 import { failover } from "./failover.ts";
 import { fallen, type Report, type Row, type Single } from "./figures.ts";
@@ -77,6 +78,9 @@ async function run(flags: Flags, systems: Systems): Promise<Report> {
   return { format: 1, machine: machine(), versions: {}, rows: [], singles: [], ...(await alone(flags, systems)) };
 }
 
+const REPAIR = upkeep(repairCost);
+const ADDNODE = again(upkeep(addedNode));
+
 type Measurement = (flags: Flags, systems: Systems) => Promise<Partial<Report>>;
 
 /** What `--only` measures by these names, and nothing else then. */
@@ -84,8 +88,8 @@ const ALONE: Readonly<Record<string, Measurement>> = {
   growth: async (flags, systems) => ({ growth: await growth(systems, flags.growth, planOf(flags)) }),
   tail: async (flags, systems) => ({ singles: await tail(systems, tailPlanOf(flags)) }),
   failover: async ({ kills }) => ({ singles: await failover(kills, note) }),
-  repair: upkeep(repairCost),
-  addnode: upkeep(addedNode),
+  repair: REPAIR,
+  addnode: ADDNODE,
   soak: async ({ minutes }, systems) => await soak(systems, minutes, note),
 };
 
@@ -96,6 +100,17 @@ function upkeep(measured: typeof addedNode): Measurement {
     const singles = await measured({ store, load: systems.load(), rounds, note });
     await systems.stop(store);
     return { singles };
+  };
+}
+
+/** The medians of some runs, each in a cluster of its own: what happens once to a cluster cannot be measured in turns. */
+function again(measure: Measurement): Measurement {
+  return async (flags, systems) => {
+    const runs: (readonly Single[])[] = [];
+    while (runs.length < flags.rounds / 2) runs.push((await measure(flags, systems)).singles ?? []);
+    const [first = []] = runs;
+    const median = (at: number): number => medianOf(runs.map((singles) => singles[at]?.value ?? 0));
+    return { singles: first.map((single, at) => ({ ...single, value: median(at) })) };
   };
 }
 
@@ -150,8 +165,7 @@ async function compare(flags: Flags, systems: Systems): Promise<Report> {
   const report: Report = { format: 1, machine: machine(), versions, rows, singles };
   if (!whole) return report;
   await systems.stop(holdfast);
-  for (const measured of [repairCost, addedNode])
-    singles.push(...((await upkeep(measured)(flags, systems)).singles ?? []));
+  for (const measure of [REPAIR, ADDNODE]) singles.push(...((await measure(flags, systems)).singles ?? []));
   return { ...report, growth: await growth(systems, flags.growth, plan) };
 }
 
