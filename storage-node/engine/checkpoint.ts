@@ -23,8 +23,8 @@ import type { TableMeta } from "./table-format.ts";
 
 /** LMDB copies whole pages: a transaction takes this much more space than its records, at least. */
 const PAGES_FACTOR = 4;
-/** Registers between two looks at the clock. */
-const REGISTERS_PER_LOOK = 16;
+/** Registers between two looks at the clock; their memory is waited for together. */
+const REGISTERS_AT_ONCE = 16;
 /** Longest work between two turns of the event loop, so that requests are not kept waiting. */
 const SLICE_MS = 2;
 /** The same while the fresh generation fills up: falling behind would refuse them altogether. */
@@ -121,13 +121,16 @@ export class Checkpoint {
 
   async #writeSlot(slot: number, frozen: Generation): Promise<void> {
     if (frozen.wiped(slot)) await this.#wipe(slot);
-    let looked = 0;
-    for (const entry of frozen.sorted(slot)) {
-      this.#add(slot, entry, frozen);
-      if (++looked % REGISTERS_PER_LOOK === 0) await this.#yield();
-      if (this.#full) await this.#flushAndRest();
+    const entries = frozen.sorted(slot);
+    for (let next = 0; next < entries.length; next += REGISTERS_AT_ONCE) {
+      const some = entries.slice(next, next + REGISTERS_AT_ONCE);
+      frozen.lookAt(some);
+      for (const entry of some) {
+        this.#add(slot, entry, frozen);
+        if (this.#full) await this.#flushAndRest();
+      }
+      await this.#yield();
     }
-    await this.#yield();
   }
 
   /** Whether what was gathered is enough for a transaction. */

@@ -161,6 +161,12 @@ export class Generation {
     this.#lookAtBodies(entries);
   }
 
+  /** Looks at registers that are about to be read. */
+  lookAt(entries: readonly Entry[]): void {
+    this.#lookAtRows(entries);
+    this.#lookAtBodies(entries);
+  }
+
   #lookAtRows(entries: readonly Entry[]): void {
     const rows = this.#rows;
     let seen = 0;
@@ -254,6 +260,7 @@ export class Generation {
     if (known) return known;
     const entries: Entry[] = [];
     for (let entry = this.#first(slot); entry !== NONE; entry = this.#next(entry)) entries.push(entry);
+    this.#lookAtKeys(entries);
     entries.sort((a, b) => compareKeys(this.key(a), this.key(b)));
     this.#sorted.set(slot, entries);
     return entries;
