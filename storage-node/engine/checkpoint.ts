@@ -17,7 +17,7 @@ import { type Body, RecordWriter } from "./record-codec.ts";
 import { count, emptyAccount } from "./slot-account.ts";
 import type { SlotAccount } from "./slot-account.ts";
 import type { Space } from "./space.ts";
-import type { Table, TableChange, TableCommit } from "./table.ts";
+import { removals, type Table, type TableChanges, type TableCommit } from "./table.ts";
 import { writeTableKey, writeTableValue } from "./table-format.ts";
 import type { TableMeta } from "./table-format.ts";
 
@@ -53,35 +53,42 @@ export interface CheckpointDependencies {
   readonly committed?: () => Promise<void>;
 }
 
-/** A part of a checkpoint: what the next transaction will hold. */
-class Chunk {
+/** A part of a checkpoint: what the next transaction will hold. Keys and values stand in one piece of memory, one behind the other. */
+class Chunk implements TableChanges {
   readonly writer = new RecordWriter(256 * 1024);
   readonly accounts = new Map<number, SlotAccount>();
-  #changes: { keyStart: number; keyEnd: number; valueEnd: number; removal: boolean }[] = [];
+  /** Of each change: where its key begins, where it ends, and where its value ends; -1: the register is gone. */
+  readonly #bounds: number[] = [];
 
-  get operations(): number {
-    return this.#changes.length;
+  get length(): number {
+    return this.#bounds.length / BOUNDS;
   }
 
   /** @param body Undefined where the register is gone. */
   put(slot: number, name: string, body: Body | undefined, leftOut: boolean): void {
     const { writer } = this;
     const keyStart = writer.length;
-    const key = writeTableKey(writer, slot, name);
+    writeTableKey(writer, slot, name);
     const keyEnd = writer.length;
-    if (body) writeTableValue(writer, key, { body, leftOut });
-    this.#changes.push({ keyStart, keyEnd, valueEnd: writer.length, removal: body === undefined });
+    if (body) writeTableValue(writer, keyStart, { body, leftOut });
+    this.#bounds.push(keyStart, keyEnd, body ? writer.length : -1);
   }
 
-  /** Views are taken only now, when the buffer does not move any more. */
-  changes(): TableChange[] {
-    const { buffer } = this.writer;
-    return this.#changes.map(({ keyStart, keyEnd, valueEnd, removal }) => ({
-      key: buffer.subarray(keyStart, keyEnd),
-      value: removal ? undefined : buffer.subarray(keyEnd, valueEnd),
-    }));
+  // Views are taken only when nothing more is put here: the memory does not move any more.
+
+  key(change: number): Buffer {
+    const at = change * BOUNDS;
+    return this.writer.buffer.subarray(this.#bounds[at], this.#bounds[at + 1]);
+  }
+
+  value(change: number): Buffer | undefined {
+    const at = change * BOUNDS;
+    const end = this.#bounds[at + 2] as number;
+    return end === -1 ? undefined : this.writer.buffer.subarray(this.#bounds[at + 1], end);
   }
 }
+
+const BOUNDS = 3;
 
 export class Checkpoint {
   readonly #with: CheckpointDependencies;
@@ -136,9 +143,9 @@ export class Checkpoint {
   /** Whether what was gathered is enough for a transaction. */
   get #full(): boolean {
     const { limits } = this.#with;
-    const { operations, writer } = this.#chunk;
+    const { length, writer } = this.#chunk;
     const share = this.#ahead ? AHEAD_SHARE : 1;
-    return operations >= limits.chunkOperations * share || writer.length >= limits.chunkBytes * share;
+    return length >= limits.chunkOperations * share || writer.length >= limits.chunkBytes * share;
   }
 
   /** Whether it will be done in time, as far as one can see. On a full disk everybody waits for the log that it sets free. */
@@ -187,13 +194,13 @@ export class Checkpoint {
   /** Removes everything the table holds of a slot. Until the last transaction its stored summary is wrong: replay wipes again. */
   async #wipe(slot: number): Promise<void> {
     const { table, accounts } = this.#with;
-    if (this.#chunk.operations > 0) await this.#flush();
+    if (this.#chunk.length > 0) await this.#flush();
     await this.#committing;
     let after: Buffer | undefined;
     for (;;) {
       const keys = table.keys(slot, after);
       if (keys.length === 0) break;
-      await this.#commit({ changes: keys.map((key) => ({ key, value: undefined })), accounts: [] });
+      await this.#commit({ changes: removals(keys), accounts: [] });
       after = keys.at(-1);
     }
     accounts[slot] = emptyAccount();
@@ -204,7 +211,7 @@ export class Checkpoint {
   async #flush(meta?: TableMeta): Promise<void> {
     const chunk = this.#chunk;
     this.#chunk = new Chunk();
-    const commit = { changes: chunk.changes(), accounts: [...chunk.accounts] };
+    const commit = { changes: chunk, accounts: [...chunk.accounts] };
     await this.#committing;
     this.#committing = this.#commit(meta ? { ...commit, meta } : commit);
     // Its failure is met where it is awaited: before the next one, or at the end.

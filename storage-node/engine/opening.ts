@@ -14,7 +14,7 @@ import { Keyspace } from "./keyspace.ts";
 import { recover } from "./recovery.ts";
 import type { Recovered } from "./recovery.ts";
 import type { SlotAccount } from "./slot-account.ts";
-import { isTable, Table } from "./table.ts";
+import { isTable, removals, Table } from "./table.ts";
 import type { TableMeta } from "./table-format.ts";
 
 export interface DiskEngineOptions {
@@ -94,7 +94,7 @@ async function firstMeta(
   }
   const made = newFormat();
   const meta: TableMeta = { control: blankControlState(made.incarnation), applied: 0, batch: 0, position: 0 };
-  await table.commit({ changes: [], accounts: [], meta });
+  await table.commit({ changes: removals([]), accounts: [], meta });
   await options.tableCommitted?.();
   return meta;
 }

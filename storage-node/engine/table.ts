@@ -33,19 +33,29 @@ import {
 import type { TableMeta } from "./table-format.ts";
 import { guard } from "./watchdog.ts";
 
-/** One put, or a removal where `value` is undefined. Both buffers must not change until the commit settled. */
-export interface TableChange {
-  readonly key: Buffer;
-  readonly value: Buffer | undefined;
+/** Puts and removals, by their numbers from 0. Their bytes must not change until the commit settled. */
+export interface TableChanges {
+  readonly length: number;
+  key(change: number): Buffer;
+  /** Undefined: a removal. */
+  value(change: number): Buffer | undefined;
+}
+
+/** Removes what is under these keys. */
+export function removals(keys: readonly Buffer[]): TableChanges {
+  return { length: keys.length, key: (change) => keys[change] as Buffer, value: () => undefined };
 }
 
 /** What one transaction makes durable together. */
 export interface TableCommit {
-  readonly changes: readonly TableChange[];
+  readonly changes: TableChanges;
   /** Summaries of the slots that the changes touch. */
   readonly accounts: readonly (readonly [slot: number, account: SlotAccount])[];
   readonly meta?: TableMeta;
 }
+
+/** Room for the longest key there can be, so that this memory never moves. */
+const KEY_BYTES_MAX = 4096;
 
 /** No more entries at a time from a range: a long reader keeps old pages alive. */
 export const TABLE_PAGE_MAX = 256;
@@ -95,7 +105,9 @@ export class Table {
   readonly #registers: Database<Buffer, Buffer>;
   readonly #meta: Database<Buffer, Buffer>;
   readonly #stuckMs: number;
-  readonly #key = new RecordWriter(4096);
+  readonly #key = new RecordWriter(KEY_BYTES_MAX);
+  /** The key that was written last, by its length: making a view costs as much as writing it. */
+  readonly #keyViews: (Buffer | undefined)[] = [];
 
   private constructor(root: RootDatabase<Buffer, Buffer>, stuckMs: number) {
     const encodings = { encoding: "binary", keyEncoding: "binary" } as const;
@@ -167,8 +179,10 @@ export class Table {
   }
 
   #keyBytes(slot: number, key: string): Buffer {
-    this.#key.length = 0;
-    return writeTableKey(this.#key, slot, key);
+    const writer = this.#key;
+    writer.length = 0;
+    writeTableKey(writer, slot, key);
+    return (this.#keyViews[writer.length] ??= writer.buffer.subarray(0, writer.length));
   }
 
   /** Control state as of the last finished checkpoint; undefined in a new table. */
@@ -196,8 +210,11 @@ export class Table {
   async commit({ changes, accounts, meta }: TableCommit): Promise<void> {
     const committed = this.#registers.batch(() => {
       const owned = new Owned();
-      for (const { key, value } of changes)
+      for (let change = 0; change < changes.length; change++) {
+        const key = changes.key(change);
+        const value = changes.value(change);
         owned.take(value ? this.#registers.put(key, value) : this.#registers.remove(key));
+      }
       for (const [slot, account] of accounts) owned.take(this.#meta.put(accountKey(slot), encodeAccount(account)));
       if (meta) owned.take(this.#meta.put(META_KEY, encodeMeta(meta)));
     });

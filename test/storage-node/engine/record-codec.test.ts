@@ -81,8 +81,10 @@ function tableForm(
   writeBody(bodyWriter, stored);
   const body = { bytes: bodyWriter.buffer, start: 0, end: bodyWriter.length };
   const writer = new RecordWriter(16);
-  const keyBytes = Buffer.from(writeTableKey(writer, number, name));
-  return { keyBytes, valueBytes: Buffer.from(writeTableValue(writer, keyBytes, { body, leftOut: false })), body };
+  writeTableKey(writer, number, name);
+  const keyBytes = Buffer.from(writer.buffer.subarray(0, writer.length));
+  writeTableValue(writer, 0, { body, leftOut: false });
+  return { keyBytes, valueBytes: Buffer.from(writer.buffer.subarray(keyBytes.length, writer.length)), body };
 }
 
 test("any row of records comes back from a batch as it was", () => {
