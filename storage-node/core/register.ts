@@ -73,7 +73,7 @@ export class Registers {
     if (refusal) return refusal;
     const pending = this.#pending.find(op.key);
     const isPending = pending?.slot === op.slot;
-    const found = isPending ? pending.record.version : this.#engine.version(op.slot, op.key, located);
+    const found = isPending ? pending.record.version : this.#engine.version(op.slot, op.key, located, op.version);
     const place = isPending ? pending.place : this.#engine.place;
     const misplaced = found ? undefined : this.#misplaced(op);
     if (misplaced) return misplaced;

@@ -10,6 +10,7 @@
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { assert } from "../../shared/assert.ts";
 import { SLOTS } from "../../shared/limits.ts";
+import type { Ceilings } from "./ceilings.ts";
 import type { EngineLimits } from "./engine-limits.ts";
 import type { Keyspace } from "./keyspace.ts";
 import type { Entry, Generation } from "./generation.ts";
@@ -43,6 +44,8 @@ export interface CheckpointDependencies {
   readonly keyspace: Keyspace;
   /** Summaries of what the table holds; kept up to date here. */
   readonly accounts: SlotAccount[];
+  /** Of what the table holds; kept up to date here. */
+  readonly ceilings: Ceilings;
   readonly space: Space;
   readonly limits: EngineLimits;
   /** How much of what makes the next checkpoint due has gathered, from 0 to 1, and beyond. */
@@ -122,7 +125,7 @@ export class Checkpoint {
     for (this.#slot = 0; this.#slot < SLOTS; this.#slot++) {
       if (frozen.touches(this.#slot)) await this.#writeSlot(this.#slot, frozen);
     }
-    await this.#flush(meta);
+    await this.#flush({ ...meta, newest: this.#with.ceilings.newest });
     await this.#committing;
   }
 
@@ -173,14 +176,16 @@ export class Checkpoint {
   }
 
   #add(slot: number, entry: Entry, frozen: Generation): void {
-    const { table, keyspace } = this.#with;
+    const { table, keyspace, ceilings } = this.#with;
     const key = frozen.key(entry);
     const before = frozen.wiped(slot) ? null : table.counted(slot, key);
     const after = keyspace.settleFrozen(slot, entry, before);
     const account = this.#account(slot);
     if (before) count(account, before, -1);
     if (after) count(account, after, 1);
-    const body = frozen.gone(entry) ? undefined : frozen.body(entry);
+    const version = frozen.version(entry);
+    const body = version && frozen.body(entry);
+    if (version) ceilings.raise(slot, version);
     if (before || after) this.#chunk.put(slot, key, body, after !== null && after.digest === undefined);
   }
 

@@ -3,6 +3,7 @@
 // durable takes effect in the keyspace and the control state, and is then reported; when enough gathered, the log rolls to
 // a new segment, the fresh generation is frozen exactly at that border, and a checkpoint writes it to the table.
 // Any failure but lack of space ends the engine (N10): it reports `failed` once and nothing after it.
+import type { Version } from "../../shared/version.ts";
 import { cloneControlState, takeEffect } from "./control-state.ts";
 import { Checkpoint, CheckpointStopped } from "./checkpoint.ts";
 import { EngineCounters } from "./counters.ts";
@@ -51,7 +52,7 @@ export class DiskEngine implements Engine {
 
   /** Use `openDiskEngine`. */
   constructor(options: DiskEngineOptions, parts: EngineParts) {
-    const { files, limits, recovered, table, keyspace, accounts } = parts;
+    const { files, limits, recovered, table, keyspace, accounts, ceilings } = parts;
     const { directory } = options;
     this.#parts = parts;
     this.#events = options.events;
@@ -89,6 +90,7 @@ export class DiskEngine implements Engine {
       table,
       keyspace,
       accounts,
+      ceilings,
       space,
       limits,
       gathered: () => this.#gathered,
@@ -113,9 +115,9 @@ export class DiskEngine implements Engine {
     }
   }
 
-  version(slot: number, key: string, place?: number): ReturnType<Engine["version"]> {
+  version(slot: number, key: string, place?: number, below?: Version): Version | undefined {
     try {
-      return this.#parts.keyspace.version(slot, key, place);
+      return this.#parts.keyspace.version(slot, key, place, below);
     } catch (error) {
       return this.#broken(error as Error);
     }

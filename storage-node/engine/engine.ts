@@ -119,8 +119,11 @@ export interface Engine {
   readonly diskFull: boolean;
   /** Durable contents of a register; undefined where nothing was ever written (or it was wiped, removed or collected). */
   read(slot: number, key: string, place?: number): StoredRecord | undefined;
-  /** The version of what `read` would return, for less: nothing else is decoded. */
-  version(slot: number, key: string, place?: number): Version | undefined;
+  /**
+   * The version of what `read` would return, for less: nothing else is decoded.
+   * @param below Where it is known to be below that without a look at the table, nobody looks: undefined then, too.
+   */
+  version(slot: number, key: string, place?: number, below?: Version): Version | undefined;
   /**
    * Where registers are, for less than if each was looked for by itself: `read` and `version` take their places until the event loop turns,
    * before which nothing that is appended takes effect. Undefined where an engine has no use for it.

@@ -8,6 +8,7 @@ import type { StoredRecord } from "../../shared/record.ts";
 import { compare } from "../../shared/version.ts";
 import type { Version } from "../../shared/version.ts";
 import type { ListedEntry, RegisterName, SlotSummary } from "./engine.ts";
+import type { Ceilings } from "./ceilings.ts";
 import { type Entry, Generation, NONE, type Place } from "./generation.ts";
 import { count, emptyAccount, summaryOf } from "./slot-account.ts";
 import type { Counted, SlotAccount } from "./slot-account.ts";
@@ -25,6 +26,7 @@ export class Keyspace {
   readonly #purged: (slot: number) => Version;
   /** Summaries of everything durable, except for what is unsettled. */
   readonly #accounts: SlotAccount[];
+  readonly #ceilings: Ceilings;
   #fresh = new Generation();
   #frozen: Generation | undefined;
   /** What `#holder` found. */
@@ -32,14 +34,19 @@ export class Keyspace {
   /** Where `#holder` found it, if in the fresh generation. */
   #place: Place = NONE;
 
-  /** @param accounts Summaries of what the table holds, one per slot; taken over. */
+  /** @param options `accounts`: summaries of what the table holds, one per slot; taken over. `ceilings`: of the table, as it changes. */
   constructor(
     table: TableReader,
-    options: { readonly accounts: SlotAccount[]; readonly purged: (slot: number) => Version },
+    options: {
+      readonly accounts: SlotAccount[];
+      readonly purged: (slot: number) => Version;
+      readonly ceilings: Ceilings;
+    },
   ) {
     this.#table = table;
     this.#accounts = options.accounts;
     this.#purged = options.purged;
+    this.#ceilings = options.ceilings;
   }
 
   get freshBytes(): number {
@@ -100,10 +107,11 @@ export class Keyspace {
     return holder === "table" ? this.#table.get(slot, key) : holder?.record(this.#entry);
   }
 
-  /** The version of what `read` would return. */
-  version(slot: number, key: string, place?: Place): Version | undefined {
+  /** The version of what `read` would return. @param below See `Engine.version` */
+  version(slot: number, key: string, place?: Place, below?: Version): Version | undefined {
     const holder = this.#holder(slot, key, place);
-    return holder === "table" ? this.#table.version(slot, key) : holder?.version(this.#entry);
+    if (holder !== "table") return holder?.version(this.#entry);
+    return below !== undefined && this.#ceilings.below(slot, below) ? undefined : this.#table.version(slot, key);
   }
 
   /** Places of registers, for lookups before anything changes; NONE: in no generation. */

@@ -2,6 +2,8 @@
 // undone is done here; what is not ours, or damaged, is refused before anything is written.
 import { join } from "node:path";
 import { type DirectoryLock, lockDirectory } from "../../shared/io/directory-lock.ts";
+import { ZERO } from "../../shared/version.ts";
+import { Ceilings } from "./ceilings.ts";
 import { blankControlState, slotState, takeEffect } from "./control-state.ts";
 import type { ControlState, EngineEvents } from "./engine.ts";
 import { ENGINE_LIMITS } from "./engine-limits.ts";
@@ -38,6 +40,7 @@ export interface EngineParts {
   readonly lock: DirectoryLock;
   readonly table: Table;
   readonly accounts: SlotAccount[];
+  readonly ceilings: Ceilings;
   readonly keyspace: Keyspace;
   readonly control: ControlState;
   readonly recovered: Recovered;
@@ -93,7 +96,8 @@ async function firstMeta(
     );
   }
   const made = newFormat();
-  const meta: TableMeta = { control: blankControlState(made.incarnation), applied: 0, batch: 0, position: 0 };
+  const control = blankControlState(made.incarnation);
+  const meta: TableMeta = { control, applied: 0, batch: 0, position: 0, newest: ZERO };
   await table.commit({ changes: removals([]), accounts: [], meta });
   await options.tableCommitted?.();
   return meta;
@@ -117,9 +121,12 @@ interface ReplayInput {
 async function replay({ lock, table, meta, limits, files, options }: ReplayInput): Promise<EngineParts> {
   const { control } = meta;
   const accounts = table.accounts();
+  // What a node stores is never of an epoch above its fence (N2).
+  const ceilings = new Ceilings(meta.newest ?? [control.fence, Number.MAX_SAFE_INTEGER]);
   const keyspace = new Keyspace(table, {
     accounts: accounts.map((account) => ({ ...account })),
     purged: (slot) => slotState(control, slot).purged,
+    ceilings,
   });
   const recovered = await recover({
     files,
@@ -132,5 +139,5 @@ async function replay({ lock, table, meta, limits, files, options }: ReplayInput
     log: options.log ?? ((): void => undefined),
     now: () => performance.now(),
   });
-  return { lock, table, accounts, keyspace, control, recovered, limits, files };
+  return { lock, table, accounts, ceilings, keyspace, control, recovered, limits, files };
 }

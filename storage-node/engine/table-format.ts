@@ -132,6 +132,8 @@ export interface TableMeta {
   readonly batch: number;
   /** Records in the table's history. */
   readonly position: number;
+  /** No register in the table is above it; undefined in tables of programs that did not tell. */
+  readonly newest?: Version;
 }
 
 const ROLES: readonly SlotRole[] = ["none", "member", "incoming"];

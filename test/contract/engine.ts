@@ -137,8 +137,25 @@ function compareModel(engine: Engine, model: ReadonlyMap<number, ModelSlot>, whe
     const places = engine.locate(names);
     for (const [index, { key }] of names.entries()) {
       expect(engine.read(slot, key, places?.[index]), where).toEqual(registers.get(key));
-      expect(engine.version(slot, key, places?.[index]), where).toEqual(registers.get(key)?.version);
+      const version = registers.get(key)?.version;
+      expect(engine.version(slot, key, places?.[index]), where).toEqual(version);
+      expectAround(version, (below) => engine.version(slot, key, places?.[index], below), where);
     }
+  }
+}
+
+/** Asked with a version that it may be below, an engine tells its own, or nothing where that is below. */
+function expectAround(version: Version | undefined, ask: (below: Version) => Version | undefined, where: string): void {
+  const [epoch, n] = version ?? [1, 0];
+  for (const below of [
+    [epoch, n - 1],
+    [epoch, n],
+    [epoch, n + 1],
+    [epoch + 1, 0],
+  ] as const) {
+    const told = ask(below);
+    const mayBeSilent = version === undefined || compare(version, below) < 0;
+    expect(told ?? (mayBeSilent ? version : "missing"), where).toEqual(version);
   }
 }
 

@@ -1,6 +1,8 @@
 // How a checkpoint takes its time: small transactions while it is ahead of the next one, large ones while it is behind.
 import { expect, test } from "vitest";
 import { SLOTS } from "../../../shared/limits.ts";
+import { ZERO } from "../../../shared/version.ts";
+import { Ceilings } from "../../../storage-node/engine/ceilings.ts";
 import { blankControlState } from "../../../storage-node/engine/control-state.ts";
 import { Checkpoint, type CheckpointDependencies } from "../../../storage-node/engine/checkpoint.ts";
 import { ENGINE_LIMITS } from "../../../storage-node/engine/engine-limits.ts";
@@ -37,6 +39,7 @@ async function transactions(
     table,
     keyspace: { settleFrozen: () => ({ live: true, bytes: 1, digest: [1, 1] }) },
     accounts: Array.from({ length: SLOTS }, emptyAccount),
+    ceilings: new Ceilings(ZERO),
     space: { found: () => undefined, full },
     limits: { ...ENGINE_LIMITS, chunkOperations: OPERATIONS_MAX },
     gathered: () => gathered(sizes.reduce((sum, size) => sum + size, 0) / KEYS),
