@@ -146,7 +146,8 @@ describe("a planned hand-over under load", () => {
 
 describe("a zombie", () => {
   test("N2, C10: a leader that stands still is replaced; woken up, it steps down within a second and does no harm", async () => {
-    const { cluster, load } = await whole();
+    // Clients with long deadlines do not wait for those.
+    const { cluster, load } = await whole({ ...LIGHT, ...PATIENT });
     const { child } = cluster.coordinatorOf("first");
     child.kill("SIGSTOP");
     const wakeAt = performance.now() + FROZEN_MS;
