@@ -14,6 +14,8 @@ const FILL_REPEATS = 5;
 
 process.on("message", (order: ToLoad) => void carryOut(order));
 process.on("disconnect", () => process.exit(0));
+// Ctrl-C reaches everybody in the terminal: it is the parent that ends this process, when nothing waits for its figures any more.
+process.on("SIGINT", () => undefined);
 
 async function carryOut(order: ToLoad): Promise<void> {
   try {

@@ -55,14 +55,18 @@ export async function main(argv: string[]): Promise<void> {
     return;
   }
   const systems = new Systems();
+  let interrupted: Promise<void> | undefined;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.once(signal, () => void systems.stopAll().finally(() => process.exit(130)));
+    process.on(signal, () => void (interrupted ??= systems.stopAll().finally(() => process.exit(130))));
   try {
     const report = await run(flags, systems);
     for (const line of tableOf(report)) tell(line);
     if (flags.json !== undefined) write(report, flags.json);
     if (flags.check !== undefined) process.exitCode = check(report, flags.check);
     if (report.singles.some(({ broken }) => broken)) process.exitCode = 1;
+  } catch (error) {
+    await interrupted; // what was being measured has ended with its stores
+    throw error;
   } finally {
     await systems.stopAll();
   }

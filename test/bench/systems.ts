@@ -9,6 +9,7 @@ import type { Store } from "./store.ts";
 export class Systems {
   readonly #stores: Store[] = [];
   readonly #loads: LoadProcess[] = [];
+  #stopping: Promise<void> | undefined;
 
   async holdfast(nodes = 3): Promise<HoldfastStore> {
     return this.#kept(await startHoldfast(nodes));
@@ -41,7 +42,12 @@ export class Systems {
     await store.stop();
   }
 
-  async stopAll(): Promise<void> {
+  /** Ends everything, once. */
+  stopAll(): Promise<void> {
+    return (this.#stopping ??= this.#stopAll());
+  }
+
+  async #stopAll(): Promise<void> {
     for (const load of this.#loads) load.stop();
     await Promise.all(this.#stores.splice(0).map((store) => store.stop()));
     await closeClusters(); // one that was being started
