@@ -97,7 +97,7 @@ export class LeaderFinder {
     this.#learned = [address, ...this.#learned.filter((known) => known !== address)].slice(0, LEARNED_MAX);
   }
 
-  /** There is no answer: see whether the other end lives, and whether somebody else leads by now. Then it answers nothing any more. */
+  /** There is no answer: see whether the other end lives, and whether somebody else leads by now: what is open there is lost then. */
   doubt(session: Session): void {
     const nowMs = monotonicMs();
     if (this.#session !== session || this.#closed || nowMs - this.#doubtedAtMs < DOUBT_INTERVAL_MS) return;

@@ -56,6 +56,9 @@ export interface CheckpointDependencies {
   readonly committed?: () => Promise<void>;
 }
 
+/** Numbers that a chunk keeps of a change. */
+const BOUNDS = 3;
+
 /** A part of a checkpoint: what the next transaction will hold. Keys and values stand in one piece of memory, one behind the other. */
 class Chunk implements TableChanges {
   readonly writer = new RecordWriter(256 * 1024);
@@ -90,8 +93,6 @@ class Chunk implements TableChanges {
     return end === -1 ? undefined : this.writer.buffer.subarray(this.#bounds[at + 1], end);
   }
 }
-
-const BOUNDS = 3;
 
 export class Checkpoint {
   readonly #with: CheckpointDependencies;

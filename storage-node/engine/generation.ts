@@ -157,11 +157,10 @@ export class Generation {
     if (records.length < APPROACHED_MIN) return;
     const entries: Entry[] = [];
     for (const { place = NONE } of records) entries.push(this.entryAt(place));
-    this.#lookAtRows(entries);
-    this.#lookAtBodies(entries);
+    this.lookAt(entries);
   }
 
-  /** Looks at registers that are about to be read. */
+  /** Looks at rows and bodies that are about to be needed; NONE: not here. */
   lookAt(entries: readonly Entry[]): void {
     this.#lookAtRows(entries);
     this.#lookAtBodies(entries);

@@ -13,7 +13,7 @@
 // A whole run ends with repair, addnode and growth; these are measured alone when they are asked for by name, in clusters of their own:
 //
 //   --only repair    puts while replicas are compared, and while a node catches up
-//   --only addnode   puts while a fourth node takes its share
+//   --only addnode   puts while a fourth node takes its share; the medians of half as many clusters as rounds
 //   --only growth    cost of puts and gets where keys, nodes and values grow one at a time: operations a second, latencies, CPU, memory.
 //                    --keys 10000,100000,1000000  --nodes 1,3,5  --values 100,1024,65536 say how far; 10000000 keys
 //                    take minutes to fill and gigabytes of disk
